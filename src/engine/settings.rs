@@ -1,0 +1,34 @@
+use std::path::PathBuf;
+
+pub use crossrank_model::{Backend, Precision};
+
+/// Which model to run, where, and how much work to hold. Already checked by `config`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A Hugging Face directory: config.json, tokenizer.json, model.safetensors.
+    pub model: PathBuf,
+    /// What computes.
+    pub backend: Backend,
+    /// Number format of weights and activations.
+    pub precision: Precision,
+    /// Tokens of a pair, special tokens included; the model's own limit where absent.
+    pub tokens_max: Option<usize>,
+    /// Tokens of a query; what is over is cut, and reported.
+    pub query_tokens_max: usize,
+    /// Threads that score. `None`: one per core on a CPU, one on a GPU.
+    pub replicas: Option<usize>,
+    /// Threads that tokenise. `None`: as many as replicas, at most four.
+    pub tokenizers: Option<usize>,
+    /// How batches are cut.
+    pub packer: PackerLimits,
+}
+
+/// How batches are cut, and how much waits for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackerLimits {
+    /// Tokens of one batch; a single longer pair is a batch of its own. `None`: 512 on a CPU,
+    /// where activations then stay in the cache, 16384 on a GPU.
+    pub batch_tokens_max: Option<usize>,
+    /// Tokens waiting to be scored, above which no further set is taken in.
+    pub queue_tokens_max: usize,
+}

@@ -1,0 +1,86 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// How to reach the cluster, and how to behave in the group. Already checked by `config`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `host:port`, comma separated.
+    pub brokers: String,
+    /// The consumer group.
+    pub group: String,
+    /// Where candidate sets come from.
+    pub input_topic: String,
+    /// Encryption and authentication.
+    pub security: Security,
+    /// After this long without a heartbeat the group takes the partitions away.
+    pub session_timeout: Duration,
+    /// How long a rebalance waits for work in flight on the partitions that go away.
+    pub drain_timeout: Duration,
+    /// How often settled offsets are committed.
+    pub commit_interval: Duration,
+    /// How long a produced record may wait for its acknowledgement before it is retried above.
+    pub delivery_timeout: Duration,
+    /// Records read ahead over all partitions, in bytes.
+    pub prefetch_bytes: usize,
+    /// The largest record that is produced, in bytes.
+    pub record_bytes_max: usize,
+    /// How long start-up waits for the cluster before it fails.
+    pub startup_timeout: Duration,
+    /// Any other librdkafka property, for consumer and producer alike, except those that carry a
+    /// guarantee.
+    pub client: BTreeMap<String, String>,
+}
+
+/// Encryption and authentication.
+#[derive(Clone, Debug, Default)]
+pub struct Security {
+    /// Encrypt the connection.
+    pub tls: bool,
+    /// PEM file with the authorities to trust; the system's where absent.
+    pub ca_file: Option<String>,
+    /// PEM file with the client's certificate.
+    pub certificate_file: Option<String>,
+    /// PEM file with the client's key.
+    pub key_file: Option<String>,
+    /// How to authenticate.
+    pub sasl: Option<Sasl>,
+}
+
+/// How to authenticate.
+#[derive(Clone, Debug)]
+pub enum Sasl {
+    /// User name and password, in clear text: use with TLS.
+    Plain(Credentials),
+    /// User name and password, SCRAM-SHA-256.
+    ScramSha256(Credentials),
+    /// User name and password, SCRAM-SHA-512.
+    ScramSha512(Credentials),
+    /// An OAuth token, read anew from this file whenever the old one is about to expire.
+    /// Lifetime and principal are those of the token (a JWT).
+    OauthBearer {
+        /// The file with the token.
+        token_file: String,
+    },
+}
+
+/// A user name and a password.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The user.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// Text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+// === impl Secret ===
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

@@ -1,0 +1,28 @@
+//! crossrank takes candidate sets from a Kafka topic, scores every (query, passage) pair with a
+//! cross-encoder, and publishes the reranked context to an output topic.
+//!
+//! The rooms, and what each one knows:
+//!
+//! | room | knows |
+//! |---|---|
+//! | [`wire`] | the three record formats, their limits and versions |
+//! | [`rank`] | logits → order, scores, cut-offs |
+//! | [`context`] | results → the text a prompt carries |
+//! | [`stream`] | Kafka's words without Kafka: records, positions, acknowledgements |
+//! | [`engine`] | text pairs → logits: tokenisation, packing, replicas |
+//! | [`kafka`] | the only room that names rdkafka |
+//! | [`worker`] | a record's way from claim to commit |
+//! | [`config`] | files, environment and flags → one checked [`config::Config`] |
+//! | [`telemetry`] | logs and counts |
+//! | [`cli`] | one file per subcommand |
+
+pub mod cli;
+pub mod config;
+pub mod context;
+pub mod engine;
+pub mod kafka;
+pub mod rank;
+pub mod stream;
+pub mod telemetry;
+pub mod wire;
+pub mod worker;

@@ -1,0 +1,21 @@
+//! Kafka's words without Kafka.
+//!
+//! A [`RecordSource`] hands out [`Claimed`] records, each with its [`AckHandle`]; a [`RecordSink`]
+//! publishes records and returns once they are acknowledged. The source owns an [`OffsetTracker`]
+//! and commits, per partition, the lowest offset below which everything is settled.
+//!
+//! An *offset to commit* is always the next one to read, as in Kafka.
+
+mod ack;
+mod position;
+mod record;
+mod sink;
+mod source;
+mod tracker;
+
+pub use ack::{AckHandle, Outcome, Settled};
+pub use position::{Epoch, Partition, Position};
+pub use record::{Header, Record};
+pub use sink::{PublishError, RecordSink};
+pub use source::{Claimed, RecordSource, SourceError};
+pub use tracker::{OffsetTracker, Settlement};

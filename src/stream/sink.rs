@@ -1,0 +1,50 @@
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use super::Record;
+
+/// Why a record was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// May succeed when tried again: broker away, leader moving, queue full, timed out.
+    #[error("topic {topic} did not take the record for now: {reason}")]
+    Retryable {
+        /// The topic written to.
+        topic: String,
+        /// What the client said.
+        reason: String,
+    },
+    /// Will never succeed for this record: too large, or refused by the broker as invalid.
+    #[error("topic {topic} refuses this record: {reason}")]
+    Refused {
+        /// The topic written to.
+        topic: String,
+        /// What the client said.
+        reason: String,
+    },
+    /// No record can be published any more: not authorised, or the client has failed for good.
+    #[error("cannot publish to topic {topic}: {reason}")]
+    Fatal {
+        /// The topic written to.
+        topic: String,
+        /// What the client said.
+        reason: String,
+        /// The client's error, where there is one.
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+}
+
+/// Publishes records. Shared by all sets in flight.
+pub trait RecordSink: Send + Sync + 'static {
+    /// Publishes `record` to `topic` and returns once the broker has acknowledged it.
+    fn publish(
+        &self,
+        topic: &str,
+        record: Record,
+    ) -> impl Future<Output = Result<(), PublishError>> + Send;
+
+    /// Waits until nothing is in flight, at most `wait_max`.
+    fn flush(&self, wait_max: Duration) -> impl Future<Output = Result<(), PublishError>> + Send;
+}

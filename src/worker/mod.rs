@@ -1,0 +1,5 @@
+//! A record's way from claim to commit.
+
+mod settings;
+
+pub use settings::Settings;
