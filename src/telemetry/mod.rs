@@ -1,1 +1,5 @@
-//! (room telemetry)
+//! Logs and counts.
+
+mod settings;
+
+pub use settings::{LogFormat, Settings};

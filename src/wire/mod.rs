@@ -1,1 +1,5 @@
-//! (room wire)
+//! The three record formats, their limits and versions.
+
+mod limits;
+
+pub use limits::{Limits, Results};
