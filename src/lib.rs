@@ -26,3 +26,7 @@ pub mod stream;
 pub mod telemetry;
 pub mod wire;
 pub mod worker;
+
+mod error_text;
+
+pub use error_text::error_text;

@@ -1,1 +1,53 @@
-//! (room cli)
+//! Arguments → subcommand; one file each.
+
+mod arguments;
+mod check;
+mod demo;
+mod error;
+mod lines;
+mod rerank;
+mod run;
+mod signals;
+mod start;
+
+use clap::{Parser, Subcommand};
+
+pub use error::CliError;
+
+use arguments::{ConfigArguments, ModelArguments};
+
+/// Reranks candidate sets with a cross-encoder: as a Kafka worker, or from files.
+#[derive(Debug, Parser)]
+#[command(name = "crossrank", version, arg_required_else_help = true, propagate_version = true)]
+#[command(after_help = "New here? `crossrank demo` shows everything in one process, without a \
+                        broker and without a model of your own.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the worker: candidate sets from a Kafka topic, reranked contexts to another.
+    Run(run::Arguments),
+    /// Show everything in one process: broker, worker, sample sets, before and after.
+    Demo(demo::Arguments),
+    /// Rerank candidate sets from files or standard input, without Kafka.
+    Rerank(rerank::Arguments),
+    /// Check configuration, model, broker and topics, and print what is in effect.
+    Check(check::Arguments),
+}
+
+// === impl Cli ===
+
+impl Cli {
+    /// Runs the subcommand. Data goes to standard output, everything else to standard error.
+    pub async fn run(self) -> Result<(), CliError> {
+        match self.command {
+            Command::Run(arguments) => run::run(arguments).await,
+            Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Rerank(arguments) => rerank::run(arguments).await,
+            Command::Check(arguments) => check::run(arguments).await,
+        }
+    }
+}

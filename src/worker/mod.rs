@@ -1,5 +1,166 @@
 //! A record's way from claim to commit.
+//!
+//! ```text
+//! claim → decode → score → rank → context → publish → acknowledge
+//!            └─────────┴──── dead letter ──────┘
+//! ```
+//!
+//! Each claimed record is a task of its own; [`Settings::sets_max`] and [`Settings::bytes_max`]
+//! bound how many there are. A record's [`AckHandle`](crate::stream::AckHandle) travels with it and
+//! is redeemed only when the broker has acknowledged its output or its dead letter.
 
+mod admission;
+mod answer;
+mod error;
+mod failure;
+mod publisher;
 mod settings;
+mod task;
 
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+pub use answer::{AnswerSettings, Answered, Reranker};
+pub use error::WorkerError;
+pub use failure::Failure;
 pub use settings::Settings;
+
+use admission::Admission;
+use publisher::Publisher;
+use task::Task;
+
+use crate::engine::Scorer;
+use crate::stream::{RecordSink, RecordSource};
+use crate::telemetry::Counts;
+
+/// Takes candidate sets from a source, answers them, and publishes the answers to a sink.
+pub struct Worker<S, K, E> {
+    source: S,
+    task: Arc<Task<K, E>>,
+    settings: Settings,
+    counts: Arc<Counts>,
+}
+
+/// What happened while the worker waited for something.
+enum Turn<T> {
+    Ready(T),
+    Shutdown,
+    Failed(WorkerError),
+}
+
+// === impl Worker ===
+
+impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
+    /// A worker that answers with `reranker`. `group` is named in dead letters.
+    pub fn new(
+        source: S,
+        sink: K,
+        reranker: Arc<Reranker<E>>,
+        group: &str,
+        settings: Settings,
+    ) -> Self {
+        let counts = Arc::clone(reranker.counts());
+        let publisher = Publisher::new(sink, &settings, Arc::clone(&counts));
+        let task = Arc::new(Task::new(publisher, reranker, group.to_owned(), &settings));
+        Self { source, task, settings, counts }
+    }
+
+    /// Works until `shutdown` is ready, then finishes what is in flight, commits and flushes, all
+    /// within `shutdown_timeout`.
+    ///
+    /// # Errors
+    /// The first failure that makes going on impossible or unsafe, or a shutdown that ran out of
+    /// time. What was not acknowledged is not committed, and will be read again.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), WorkerError> {
+        let mut running = JoinSet::new();
+        let worked = self.work(&mut running, pin!(shutdown)).await;
+        let deadline = Instant::now() + self.settings.shutdown_timeout;
+        tracing::info!(in_flight = running.len(), "stopping: no further set is taken");
+        let closed = self.source.close(self.settings.shutdown_timeout).await;
+        let drained = drain(&mut running, deadline).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let flushed = self.task.publisher().flush(left).await;
+        worked?;
+        drained?;
+        closed.map_err(WorkerError::Source)?;
+        flushed.map_err(WorkerError::Flush)
+    }
+
+    /// Claims and starts work until shutdown or failure.
+    async fn work(
+        &mut self,
+        running: &mut JoinSet<Result<(), WorkerError>>,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), WorkerError> {
+        let admission = Admission::new(self.settings.sets_max, self.settings.bytes_max);
+        loop {
+            let set = match turn(running, shutdown.as_mut(), admission.set()).await {
+                Turn::Ready(set) => set,
+                Turn::Shutdown => return Ok(()),
+                Turn::Failed(error) => return Err(error),
+            };
+            let claimed = match turn(running, shutdown.as_mut(), self.source.claim()).await {
+                Turn::Ready(claimed) => claimed.map_err(WorkerError::Source)?,
+                Turn::Shutdown => return Ok(()),
+                Turn::Failed(error) => return Err(error),
+            };
+            self.counts.sets_claimed.add(1);
+            let bytes = admission.bytes(claimed.record.bytes());
+            let bytes = match turn(running, shutdown.as_mut(), bytes).await {
+                Turn::Ready(bytes) => bytes,
+                Turn::Shutdown => {
+                    claimed.ack.returned();
+                    return Ok(());
+                }
+                Turn::Failed(error) => return Err(error),
+            };
+            let task = Arc::clone(&self.task);
+            running.spawn(async move {
+                let _room = (set, bytes);
+                task.run(claimed).await
+            });
+        }
+    }
+}
+
+/// Waits for `work`, and meanwhile for the end of a task and for shutdown.
+async fn turn<T>(
+    running: &mut JoinSet<Result<(), WorkerError>>,
+    mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    work: impl Future<Output = T>,
+) -> Turn<T> {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            Some(ended) = running.join_next() => {
+                if let Err(error) = outcome(ended) {
+                    return Turn::Failed(error);
+                }
+            }
+            () = shutdown.as_mut() => return Turn::Shutdown,
+            ready = work.as_mut() => return Turn::Ready(ready),
+        }
+    }
+}
+
+/// Waits for what is still running, and gives up on it at `deadline`.
+async fn drain(
+    running: &mut JoinSet<Result<(), WorkerError>>,
+    deadline: Instant,
+) -> Result<(), WorkerError> {
+    let mut first = Ok(());
+    while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, running.join_next()).await {
+        first = first.and(outcome(ended));
+    }
+    running.shutdown().await;
+    first
+}
+
+fn outcome(ended: Result<Result<(), WorkerError>, JoinError>) -> Result<(), WorkerError> {
+    ended.map_err(WorkerError::Panicked)?
+}

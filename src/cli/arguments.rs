@@ -1,0 +1,72 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{self, Sources};
+
+/// Where settings come from, for every subcommand that has some.
+#[derive(Debug, Default, Args)]
+pub(super) struct ConfigArguments {
+    /// Configuration file (TOML). Environment variables CROSSRANK__SECTION__KEY and flags win
+    /// over it.
+    #[arg(short, long, value_name = "FILE", env = "CROSSRANK_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// Which model, and how it is run; wins over the configuration.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Model")]
+pub(super) struct ModelArguments {
+    /// A Hugging Face directory with config.json, tokenizer.json and model.safetensors.
+    #[arg(long, value_name = "DIR")]
+    pub(super) model: Option<PathBuf>,
+    /// What computes: flex (CPU), ndarray (CPU, slower), wgpu (Vulkan, Metal, DX12).
+    #[arg(long, value_name = "NAME")]
+    pub(super) backend: Option<String>,
+    /// Number format of weights and activations: f32.
+    #[arg(long, value_name = "NAME")]
+    pub(super) precision: Option<String>,
+    /// Tokens of a query and a passage together; longer passages are cut.
+    #[arg(long, value_name = "TOKENS")]
+    pub(super) max_length: Option<usize>,
+    /// Results of a set, unless the set itself says how many.
+    #[arg(long, value_name = "N")]
+    pub(super) top_n: Option<usize>,
+}
+
+// === impl ConfigArguments ===
+
+impl ConfigArguments {
+    /// The layers of the configuration: this file, the environment, and the flags of `model`.
+    pub(super) fn sources(&self, model: &ModelArguments) -> Sources {
+        Sources {
+            file: self.config.clone(),
+            environment: config::environment(),
+            flags: model.flags(),
+        }
+    }
+
+    /// Loads the layers without checking relations yet.
+    pub(super) fn load(&self, model: &ModelArguments) -> Result<config::Raw, config::Errors> {
+        config::load(self.sources(model))
+    }
+}
+
+// === impl ModelArguments ===
+
+impl ModelArguments {
+    fn flags(&self) -> Vec<(String, String, &'static str)> {
+        let path = self.model.as_ref().map(|path| path.display().to_string());
+        let number = |n: Option<usize>| n.map(|n| n.to_string());
+        [
+            ("model.path", path, "--model"),
+            ("model.backend", self.backend.clone(), "--backend"),
+            ("model.precision", self.precision.clone(), "--precision"),
+            ("model.tokens_max", number(self.max_length), "--max-length"),
+            ("rank.top_n", number(self.top_n), "--top-n"),
+        ]
+        .into_iter()
+        .filter_map(|(key, value, flag)| Some((key.to_owned(), value?, flag)))
+        .collect()
+    }
+}

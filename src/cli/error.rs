@@ -1,0 +1,98 @@
+use std::io;
+
+use crossrank_model::TokenizerError;
+
+use crate::{config, context, engine, kafka, telemetry, wire, worker};
+
+/// Why a subcommand ended early. [`CliError::exit_code`] tells usage from failure.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration is not usable; all its problems are in there.
+    #[error(transparent)]
+    Config(#[from] config::Errors),
+    /// Logging could not be set up.
+    #[error("cannot set up logging")]
+    Telemetry(#[source] telemetry::InitError),
+    /// The engine did not start.
+    #[error("cannot start the engine")]
+    Engine(#[source] engine::StartError),
+    /// The context's own settings cannot be used.
+    #[error("cannot set up the context")]
+    Context(#[source] context::TemplateError),
+    /// The cluster cannot be used.
+    #[error("cannot use the Kafka cluster")]
+    Kafka(#[source] kafka::StartError),
+    /// The worker stopped before it was told to.
+    #[error("the worker stopped")]
+    Worker(#[from] worker::WorkerError),
+    /// Scoring stopped.
+    #[error("cannot go on scoring")]
+    Scoring(#[source] engine::EngineError),
+    /// A file could not be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The results could not be written.
+    #[error("cannot write to standard output")]
+    Write(#[source] io::Error),
+    /// A line is not a candidate set, and `--strict` was given.
+    #[error("{place}: not a candidate set that can be answered")]
+    BadLine {
+        /// `file:line`.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        source: wire::DecodeError,
+    },
+    /// Some lines were not candidate sets; each was reported, the others are answered.
+    #[error("{bad} of {lines} lines were not candidate sets; the others were answered")]
+    BadLines {
+        /// Lines that were not candidate sets.
+        bad: u64,
+        /// Lines in all.
+        lines: u64,
+    },
+    /// The context's tokenizer cannot be used.
+    #[error("cannot count the context's tokens")]
+    ContextTokenizer(#[source] TokenizerError),
+    /// Signals cannot be listened to.
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
+    /// A part of the program panicked: a defect in crossrank.
+    #[error("a part of crossrank panicked, which is a defect: {reason}")]
+    Panicked {
+        /// What it said.
+        reason: String,
+    },
+    /// A temporary folder could not be made.
+    #[error("cannot write to the temporary folder")]
+    Temporary(#[source] io::Error),
+    /// The demonstration's own broker failed.
+    #[error("the demonstration failed: {reason}")]
+    Demo {
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+// === impl CliError ===
+
+impl CliError {
+    /// 2 for bad usage or configuration, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether the reader of standard output went away, which is no failure: `crossrank | head`.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

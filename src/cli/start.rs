@@ -1,0 +1,52 @@
+use std::sync::Arc;
+
+use crossrank_model::TextTokenizer;
+
+use super::CliError;
+use crate::config;
+use crate::context::{Assembler, TokenCounter};
+use crate::engine::Engine;
+use crate::telemetry::Counts;
+use crate::worker::{AnswerSettings, Reranker};
+
+/// Counts a context's tokens with a Hugging Face tokenizer.
+struct Counter(TextTokenizer);
+
+// === impl Counter ===
+
+impl TokenCounter for Counter {
+    fn count(&self, text: &str) -> usize {
+        self.0.count(text)
+    }
+
+    fn cut<'a>(&self, text: &'a str, tokens_max: usize) -> &'a str {
+        self.0.cut(text, tokens_max)
+    }
+}
+
+/// Loads and warms the model, and sets up everything that turns a set into an answer.
+pub(super) async fn reranker(
+    settings: config::Reranking,
+    counts: Arc<Counts>,
+) -> Result<Reranker<Engine>, CliError> {
+    // Reading weights and warming up block for seconds.
+    let started = tokio::task::spawn_blocking(move || {
+        let engine = Engine::start(&settings.engine).map_err(CliError::Engine)?;
+        let answers = AnswerSettings {
+            limits: settings.limits,
+            cuts: settings.cuts,
+            results: settings.results,
+            context: assembler(&settings)?,
+        };
+        Ok(Reranker::new(engine, answers, counts))
+    });
+    started.await.map_err(|error| CliError::Panicked { reason: error.to_string() })?
+}
+
+fn assembler(settings: &config::Reranking) -> Result<Option<Assembler>, CliError> {
+    let Some(context) = &settings.context else { return Ok(None) };
+    let tokenizer = settings.context_tokenizer.as_ref().unwrap_or(&settings.engine.model);
+    let counter = TextTokenizer::load(tokenizer).map_err(CliError::ContextTokenizer)?;
+    let assembler = Assembler::new(context.clone(), Box::new(Counter(counter)));
+    assembler.map(Some).map_err(CliError::Context)
+}

@@ -1,0 +1,92 @@
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use super::EngineError;
+
+/// Scores sets of passages against a query. A worker knows no more of an engine than this.
+pub trait Scorer: Send + Sync + 'static {
+    /// The model that scores.
+    fn model(&self) -> &ModelIdentity;
+
+    /// Scores every passage of `request`. Waits while the engine has enough to do. Dropping the
+    /// future gives the set up: what is not being scored yet will not be.
+    fn score(
+        &self,
+        request: ScoreRequest,
+    ) -> impl Future<Output = Result<SetScores, EngineError>> + Send;
+}
+
+/// Which model scored, and how: enough to score the same again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelIdentity {
+    /// The model's name.
+    pub id: String,
+    /// Names its exact content.
+    pub revision: String,
+    /// Number format it was run in.
+    pub precision: String,
+    /// What computed.
+    pub backend: String,
+}
+
+/// One query and its passages.
+pub struct ScoreRequest {
+    /// The query.
+    pub query: String,
+    /// The passages, in any order.
+    pub passages: Vec<String>,
+    /// Asked before the set is begun; `false` answers it with [`EngineError::Unwanted`].
+    pub wanted: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// The scores of one set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetScores {
+    /// Whether the query was cut to its own limit of tokens.
+    pub query_truncated: bool,
+    /// One for each passage, in the order of the request.
+    pub pairs: Vec<PairScore>,
+    /// From the call until the set's first pair was handed to a replica.
+    pub queue: Duration,
+    /// From then until the last logit came back.
+    pub score: Duration,
+}
+
+/// The score of one (query, passage) pair.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairScore {
+    /// The raw output of the model; always finite.
+    pub logit: Result<f32, PairError>,
+    /// Tokens that were scored, special tokens included.
+    pub tokens: usize,
+    /// Whether the passage was cut to what the model takes.
+    pub truncated: bool,
+}
+
+/// Why a single pair has no score. The other pairs of its set are not affected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PairError {
+    /// The tokenizer refused the passage.
+    #[error("the passage cannot be tokenised")]
+    Tokenization,
+    /// The model's output is infinite or not a number.
+    #[error("the model's output is not finite")]
+    NotFinite,
+}
+
+// === impl ScoreRequest ===
+
+impl ScoreRequest {
+    /// A request that is always wanted.
+    pub fn new(query: impl Into<String>, passages: Vec<String>) -> Self {
+        Self { query: query.into(), passages, wanted: Box::new(|| true) }
+    }
+}
+
+impl fmt::Debug for ScoreRequest {
+    /// Sizes only: texts are not for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScoreRequest").field("passages", &self.passages.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,75 @@
+use std::time::Instant;
+
+use crossrank_model::{Pair, PairTokenizer};
+use tokio::sync::oneshot;
+
+use super::{EngineError, ScoreRequest, SetScores};
+
+/// A set on its way in.
+pub(super) struct Incoming {
+    pub(super) request: ScoreRequest,
+    pub(super) since: Instant,
+    pub(super) reply: oneshot::Sender<Result<SetScores, EngineError>>,
+}
+
+/// A set whose pairs are ready to be packed.
+pub(super) struct Tokenized {
+    pub(super) query_truncated: bool,
+    /// `None` where the tokenizer refused the passage.
+    pub(super) pairs: Vec<Option<Pair>>,
+    pub(super) wanted: Box<dyn Fn() -> bool + Send + Sync>,
+    pub(super) since: Instant,
+    pub(super) reply: oneshot::Sender<Result<SetScores, EngineError>>,
+}
+
+/// A tokenizer thread, whole: ends when the engine is dropped or the dispatcher is gone.
+pub(super) fn run(
+    tokenizer: PairTokenizer,
+    sets: async_channel::Receiver<Incoming>,
+    tokenized: crossbeam_channel::Sender<Tokenized>,
+) {
+    while let Ok(incoming) = sets.recv_blocking() {
+        if incoming.reply.is_closed() {
+            continue;
+        }
+        if !(incoming.request.wanted)() {
+            let _gone = incoming.reply.send(Err(EngineError::Unwanted));
+            continue;
+        }
+        if tokenized.send(tokenize(&tokenizer, incoming)).is_err() {
+            return;
+        }
+    }
+}
+
+fn tokenize(tokenizer: &PairTokenizer, incoming: Incoming) -> Tokenized {
+    let Incoming { request, since, reply } = incoming;
+    let count = request.passages.len();
+    let (query_truncated, pairs) = match tokenizer.query(&request.query) {
+        Ok(query) => {
+            let pair = |passage: &String| tokenizer.pair(&query, passage).ok();
+            (query.truncated, request.passages.iter().map(pair).collect())
+        }
+        Err(error) => {
+            tracing::debug!(%error, "could not tokenise a query");
+            (false, std::iter::repeat_with(|| None).take(count).collect())
+        }
+    };
+    Tokenized { query_truncated, pairs, wanted: request.wanted, since, reply }
+}
+
+/// Starts `count` tokenizer threads between the two channels.
+pub(super) fn start(
+    count: usize,
+    tokenizer: &PairTokenizer,
+    sets: &async_channel::Receiver<Incoming>,
+    tokenized: &crossbeam_channel::Sender<Tokenized>,
+) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
+    let start = |index| {
+        let (tokenizer, sets, tokenized) = (tokenizer.clone(), sets.clone(), tokenized.clone());
+        std::thread::Builder::new()
+            .name(format!("tokenizer-{index}"))
+            .spawn(move || run(tokenizer, sets, tokenized))
+    };
+    (0..count).map(start).collect()
+}

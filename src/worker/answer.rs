@@ -1,0 +1,279 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::context::{Assembler, Passage};
+use crate::engine::{EngineError, PairError, PairScore, ScoreRequest, Scorer, SetScores};
+use crate::rank::{self, Cuts, Logit};
+use crate::telemetry::Counts;
+use crate::wire::{
+    self, CandidateSet, Context, Duplicate, Limits, Model, Ranked, Reason, RerankedContext,
+    Results, Status, TimingMs, Usage,
+};
+
+/// What an answer looks like, but for its scores.
+#[derive(Debug)]
+pub struct AnswerSettings {
+    /// What a candidate set may be at most.
+    pub limits: Limits,
+    /// What is left out, where the set does not say.
+    pub cuts: Cuts,
+    /// How much of each candidate is repeated.
+    pub results: Results,
+    /// Puts the prompt-ready text together; `None` leaves it out.
+    pub context: Option<Assembler>,
+}
+
+/// Turns candidate sets into answers: the same for a worker as for a file.
+pub struct Reranker<E> {
+    scorer: E,
+    settings: AnswerSettings,
+    counts: Arc<Counts>,
+}
+
+/// An answer, encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The value of the output record.
+    pub value: Vec<u8>,
+    /// How much of the set was scored.
+    pub status: Status,
+}
+
+/// What is known of a candidate's score.
+enum Outcome {
+    Scored { logit: Logit, truncated: bool },
+    Unscored(Reason),
+}
+
+// === impl Reranker ===
+
+impl<E: Scorer> Reranker<E> {
+    /// Answers with the scores of `scorer`, and counts what it does.
+    pub fn new(scorer: E, settings: AnswerSettings, counts: Arc<Counts>) -> Self {
+        Self { scorer, settings, counts }
+    }
+
+    /// What a candidate set may be at most; for [`wire::decode`].
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
+    /// What was done so far.
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// What scores.
+    pub fn scorer(&self) -> &E {
+        &self.scorer
+    }
+
+    /// Scores, ranks and encodes `set`. `now` decides whether it has expired; `wanted` is asked
+    /// once more before it is begun.
+    ///
+    /// # Errors
+    /// The engine's. A single candidate's failure is part of the answer, never an error.
+    pub async fn answer(
+        &self,
+        set: CandidateSet,
+        wanted: Box<dyn Fn() -> bool + Send + Sync>,
+        now: Timestamp,
+    ) -> Result<Answered, EngineError> {
+        let received = Instant::now();
+        let mut unscored = self.unscored(&set, now);
+        let passages: Vec<String> = set.candidates.iter().zip(&unscored)
+            .filter(|(_, reason)| reason.is_none())
+            .map(|(candidate, _)| candidate.text.clone())
+            .collect();
+        let scores = if passages.is_empty() {
+            SetScores::nothing()
+        } else {
+            let request = ScoreRequest { query: set.query.clone(), passages, wanted };
+            self.scorer.score(request).await?
+        };
+        let mut pairs = scores.pairs.iter();
+        let outcomes: Vec<Outcome> = unscored.drain(..)
+            .map(|reason| match reason {
+                Some(reason) => Outcome::Unscored(reason),
+                None => Outcome::of(pairs.next()),
+            })
+            .collect();
+        let answer = self.assemble(set, &outcomes, &scores, received);
+        self.count(&answer);
+        Ok(Answered { value: wire::encode(&answer), status: answer.status })
+    }
+
+    /// Why each candidate will not be scored; `None` where it will.
+    fn unscored(&self, set: &CandidateSet, now: Timestamp) -> Vec<Option<Reason>> {
+        let expired = set.expires_at.is_some_and(|expires_at| expires_at <= now);
+        let reason = |(index, candidate): (usize, &wire::Candidate)| {
+            if expired {
+                Some(Reason::Expired)
+            } else if index >= self.settings.limits.candidates_max {
+                Some(Reason::OverCandidateLimit)
+            } else if candidate.text.trim().is_empty() {
+                Some(Reason::EmptyText)
+            } else {
+                None
+            }
+        };
+        set.candidates.iter().enumerate().map(reason).collect()
+    }
+
+    fn assemble(
+        &self,
+        set: CandidateSet,
+        outcomes: &[Outcome],
+        scores: &SetScores,
+        received: Instant,
+    ) -> RerankedContext {
+        let (status, reason) = Status::of(outcomes.iter().map(Outcome::reason));
+        let usage = usage(&set, outcomes, scores);
+        let cuts = Cuts {
+            top_n: set.top_n.or(self.settings.cuts.top_n),
+            min_score: set.min_score.or(self.settings.cuts.min_score),
+        };
+        let mut results = ranked(set.candidates, outcomes, cuts);
+        let context = self.settings.context.as_ref().map(|assembler| context(assembler, &results));
+        results.iter_mut().for_each(|result| result.reduce(self.settings.results));
+        let timing_ms = TimingMs::new(scores.queue, scores.score, received.elapsed());
+        RerankedContext {
+            request_id: set.request_id,
+            query: set.query,
+            status,
+            reason,
+            model: self.model(),
+            results,
+            context,
+            usage,
+            timing_ms,
+            extra: set.extra,
+        }
+    }
+
+    fn model(&self) -> Model {
+        let model = self.scorer.model();
+        Model {
+            id: model.id.clone(),
+            revision: Some(model.revision.clone()),
+            precision: model.precision.clone(),
+            backend: model.backend.clone(),
+        }
+    }
+
+    fn count(&self, answer: &RerankedContext) {
+        let (counts, usage) = (&self.counts, &answer.usage);
+        counts.pairs_scored.add(usage.pairs as u64);
+        counts.tokens_scored.add(usage.tokens as u64);
+        counts.candidates_unscored.add((usage.candidates - usage.pairs) as u64);
+        counts.passages_truncated.add(usage.truncated as u64);
+        counts.queries_truncated.add(u64::from(usage.query_truncated));
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    fn of(pair: Option<&PairScore>) -> Self {
+        // A scorer that returns too few pairs leaves the last candidates without a logit.
+        let Some(pair) = pair else { return Self::Unscored(Reason::LogitNotFinite) };
+        match pair.logit {
+            Ok(raw) => match Logit::new(raw) {
+                Some(logit) => Self::Scored { logit, truncated: pair.truncated },
+                None => Self::Unscored(Reason::LogitNotFinite),
+            },
+            Err(PairError::NotFinite) => Self::Unscored(Reason::LogitNotFinite),
+            Err(PairError::Tokenization) => Self::Unscored(Reason::NotTokenised),
+        }
+    }
+
+    fn logit(&self) -> Option<Logit> {
+        match self {
+            Self::Scored { logit, .. } => Some(*logit),
+            Self::Unscored(_) => None,
+        }
+    }
+
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Scored { .. } => None,
+            Self::Unscored(reason) => Some(*reason),
+        }
+    }
+}
+
+// === impl SetScores ===
+
+impl SetScores {
+    /// The scores of a set that has nothing to score.
+    fn nothing() -> Self {
+        Self {
+            query_truncated: false,
+            pairs: Vec::new(),
+            queue: Duration::ZERO,
+            score: Duration::ZERO,
+        }
+    }
+}
+
+/// The candidates in their final order, cut, with their ranks.
+fn ranked(candidates: Vec<wire::Candidate>, outcomes: &[Outcome], cuts: Cuts) -> Vec<Ranked> {
+    let logits: Vec<Option<Logit>> = outcomes.iter().map(Outcome::logit).collect();
+    let order = rank::cut(rank::order(&logits), &logits, cuts);
+    let mut candidates: Vec<_> = candidates.into_iter().map(Some).collect();
+    let results = order.into_iter().enumerate().filter_map(|(place, index)| {
+        let candidate = candidates[index].take()?;
+        let mut result = match &outcomes[index] {
+            Outcome::Scored { logit, truncated } => {
+                Ranked::scored(candidate, logit.get(), logit.score(), *truncated)
+            }
+            Outcome::Unscored(reason) => Ranked::unscored(candidate, *reason),
+        };
+        result.rank = place + 1;
+        Some(result)
+    });
+    results.collect()
+}
+
+fn context(assembler: &Assembler, results: &[Ranked]) -> Context {
+    let passages = results.iter().filter_map(|result| {
+        Some(Passage {
+            id: &result.id,
+            title: result.title.as_deref(),
+            text: result.text.as_deref().filter(|text| !text.trim().is_empty())?,
+            source: result.source.as_deref(),
+            score: result.score,
+        })
+    });
+    let passages: Vec<Passage<'_>> = passages.collect();
+    let text = assembler.assemble(&passages);
+    let duplicates = text.duplicates.into_iter().map(|d| Duplicate { id: d.id, of: d.of });
+    Context {
+        text: text.text,
+        tokens: text.tokens,
+        passages: text.passages,
+        duplicates: duplicates.collect(),
+        truncated: text.truncated,
+    }
+}
+
+fn usage(set: &CandidateSet, outcomes: &[Outcome], scores: &SetScores) -> Usage {
+    let truncated = set.candidates.iter().zip(outcomes).filter(|(candidate, outcome)| {
+        candidate.cut || matches!(outcome, Outcome::Scored { truncated: true, .. })
+    });
+    Usage {
+        candidates: set.candidates.len(),
+        pairs: outcomes.iter().filter(|outcome| outcome.logit().is_some()).count(),
+        tokens: scores.pairs.iter().map(|pair| pair.tokens).sum(),
+        cache_hits: 0,
+        truncated: truncated.count(),
+        query_truncated: scores.query_truncated,
+    }
+}
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

@@ -1,0 +1,65 @@
+use crate::engine::EngineError;
+use crate::stream::PublishError;
+use crate::wire::{DecodeError, Stage};
+
+/// Why a record has no output.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The record is not a candidate set.
+    #[error("not a candidate set that can be answered")]
+    Decode(#[source] DecodeError),
+    /// The engine did not score it.
+    #[error("not scored")]
+    Engine(#[source] EngineError),
+    /// The output was not taken.
+    #[error("the output was not taken")]
+    Publish(#[source] PublishError),
+}
+
+/// What becomes of a record that has no output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disposition {
+    /// Try again after a wait.
+    Retry,
+    /// It goes to the dead letter topic; the worker goes on.
+    DeadLetter,
+    /// It goes back unread: its partition is being taken away, somebody else will answer it.
+    Return,
+    /// The worker stops, and the record is read again after a restart.
+    Fatal,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// Decides the fate of every failure, here and nowhere else.
+    pub(super) fn disposition(&self) -> Disposition {
+        match self {
+            Self::Decode(_) | Self::Publish(PublishError::Refused { .. }) => {
+                Disposition::DeadLetter
+            }
+            Self::Publish(PublishError::Retryable { .. }) => Disposition::Retry,
+            Self::Engine(EngineError::Unwanted) => Disposition::Return,
+            Self::Engine(EngineError::Lost { .. })
+            | Self::Publish(PublishError::Fatal { .. }) => Disposition::Fatal,
+        }
+    }
+
+    /// The stage that failed, for the dead letter's `crossrank.dlq.stage`.
+    pub(super) fn stage(&self) -> Stage {
+        match self {
+            Self::Decode(_) => Stage::Decode,
+            Self::Engine(_) => Stage::Score,
+            Self::Publish(_) => Stage::Publish,
+        }
+    }
+
+    /// A stable name of the failure, for the dead letter's `crossrank.dlq.code`.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Decode(error) => error.code(),
+            Self::Engine(_) => "engine",
+            Self::Publish(_) => "output_refused",
+        }
+    }
+}
