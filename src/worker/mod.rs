@@ -69,8 +69,8 @@ impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
         Self { source, task, settings, counts }
     }
 
-    /// Works until `shutdown` is ready, then finishes what is in flight, commits and flushes, all
-    /// within `shutdown_timeout`.
+    /// Works until `shutdown` is ready, then finishes what is begun, gives back what is not,
+    /// commits and flushes, all within `shutdown_timeout`.
     ///
     /// # Errors
     /// The first failure that makes going on impossible or unsafe, or a shutdown that ran out of
@@ -79,6 +79,7 @@ impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
         let mut running = JoinSet::new();
         let worked = self.work(&mut running, pin!(shutdown)).await;
         let deadline = Instant::now() + self.settings.shutdown_timeout;
+        self.task.stop();
         tracing::info!(in_flight = running.len(), "stopping: no further set is taken");
         let closed = self.source.close(self.settings.shutdown_timeout).await;
         let drained = drain(&mut running, deadline).await;

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -18,6 +18,8 @@ pub(super) struct Task<K, E> {
     group: String,
     output_topic: String,
     dead_letter_topic: String,
+    /// The worker is stopping: what was not begun goes back unread.
+    stopping: Arc<AtomicBool>,
 }
 
 // === impl Task ===
@@ -35,11 +37,18 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
             group,
             output_topic: settings.output_topic.clone(),
             dead_letter_topic: settings.dead_letter_topic.clone(),
+            stopping: Arc::default(),
         }
     }
 
     pub(super) fn publisher(&self) -> &Publisher<K> {
         &self.publisher
+    }
+
+    /// From now on, sets that are not begun go back unread: whoever takes over the partitions
+    /// answers them sooner than a worker on its way out.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 
     /// One record's whole way. An error drops the handle unredeemed, so that nothing past the
@@ -71,8 +80,9 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
     async fn answer(&self, record: &Record, ack: &AckHandle) -> Result<(), Failure> {
         let limits = self.reranker.limits();
         let set = wire::decode(record.value.as_deref(), limits).map_err(Failure::Decode)?;
-        let revoked = ack.revoked();
-        let wanted = Box::new(move || !revoked.load(Ordering::Acquire));
+        let (stopping, revoked) = (Arc::clone(&self.stopping), ack.revoked());
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+        let wanted = Box::new(move || !is_set(&stopping) && !is_set(&revoked));
         let Answered { value, status } =
             self.reranker.answer(set, wanted, Timestamp::now()).await.map_err(Failure::Engine)?;
         let output = output(record, ack.position(), value);

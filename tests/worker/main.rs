@@ -1,0 +1,7 @@
+//! The whole worker in process: `LocalBroker`, a scorer that the test decides, time paused.
+
+mod bad_records;
+mod delivery;
+mod failures;
+mod rebalance;
+mod stage;
