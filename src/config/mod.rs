@@ -1,6 +1,32 @@
 //! Files, environment and flags → one checked configuration.
+//!
+//! ```text
+//! default.toml < file < CROSSRANK__SECTION__KEY < flags    layers.rs: each value checked by its key
+//!        └────── merged by the config crate ──────┘        load.rs
+//!                         raw::Values                      raw.rs: typed, unknown keys denied
+//!                  Reranking, or Config                    validate/: relations between keys
+//! ```
+//!
+//! Problems are collected over all of these steps and reported together. A key whose value is not
+//! even of its type takes no part in the checks that follow, so that one mistake is reported once.
+
+mod effective;
+mod given;
+mod guarded;
+mod keys;
+mod layers;
+mod load;
+mod problem;
+mod raw;
+mod validate;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
+
+pub use load::{Raw, Sources, environment, load};
+pub use problem::{Errors, Problem};
 
 /// All that turns a candidate set into an answer, with or without Kafka.
 #[derive(Clone, Debug)]
@@ -30,4 +56,6 @@ pub struct Config {
     pub kafka: crate::kafka::Settings,
     /// How much it holds, and how it waits.
     pub worker: crate::worker::Settings,
+    /// What is allowed but probably not meant. To be logged at start-up.
+    pub warnings: Vec<String>,
 }

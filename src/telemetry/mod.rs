@@ -1,5 +1,13 @@
 //! Logs and counts.
+//!
+//! Logs go to stderr, data to stdout. What is logged is decided by the configuration alone
+//! (`log.filter`, so also `CROSSRANK__LOG__FILTER`); `RUST_LOG` is not read, so that a variable
+//! set for another program changes nothing here.
 
+mod counts;
+mod logs;
 mod settings;
 
+pub use counts::{Count, Counts, Snapshot};
+pub use logs::{Error, Logs, check_filter, init};
 pub use settings::{LogFormat, Settings};

@@ -1,0 +1,249 @@
+//! One layer at a time: what it says is checked, key by key, before the layers are merged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use config::{ConfigError, Map, Source, Value, ValueKind};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::given::Given;
+use super::guarded::{Guard, guard};
+use super::keys::{self, CLIENT};
+use super::problem::Problem;
+
+/// What our environment variables begin with.
+pub(super) const PREFIX: &str = "CROSSRANK__";
+
+/// The sound values of one layer, ready to be merged.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layer(Vec<Entry>);
+
+#[derive(Clone, Debug)]
+struct Entry {
+    path: Vec<String>,
+    value: Value,
+}
+
+/// What is wrong with the layers read so far.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) problems: Vec<Problem>,
+    /// Keys with a value that is not of their kind.
+    pub(super) unsound: BTreeSet<String>,
+}
+
+/// Puts checked values into a layer, and the others into the findings.
+struct Reader<'a> {
+    layer: Layer,
+    findings: &'a mut Findings,
+}
+
+/// A TOML file, or `None` where it is not TOML.
+pub(super) fn file(name: &str, text: &str, findings: &mut Findings) -> Option<Layer> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        // The built-in defaults have a name that says enough.
+        let origin = |offset: usize| match name {
+            super::load::DEFAULTS_NAME => name.to_owned(),
+            name => format!("{name}, line {}", line(text, offset)),
+        };
+        let mut reader = Reader::new(findings);
+        reader.table("", document.into_inner(), &origin);
+        return Some(reader.layer);
+    }
+    // The error's own text quotes the line, which may hold a password.
+    findings.problems.extend(errors.iter().map(|error| Problem {
+        key: String::new(),
+        origin: format!("{name}, line {}", line(text, error.span().map_or(0, |span| span.start))),
+        wrong: format!("not valid TOML: {}", error.message()),
+        remedy: "correct this line; text stands in double quotes".to_owned(),
+    }));
+    None
+}
+
+/// The variables that begin with [`PREFIX`]; all others are not ours.
+pub(super) fn environment(variables: &BTreeMap<String, String>, findings: &mut Findings) -> Layer {
+    let mut reader = Reader::new(findings);
+    for (variable, text) in variables {
+        let Some(name) = variable.strip_prefix(PREFIX) else { continue };
+        let origin = format!("environment variable {variable}");
+        if let Some(property) = name.strip_prefix("KAFKA__CLIENT__") {
+            reader.property(&property_of(property), Given::Text(text), origin);
+        } else if let Some(key) =
+            keys::KEYS.iter().find(|key| keys::variable(key.name) == *variable)
+        {
+            reader.value(key, Given::Text(text), origin);
+        } else {
+            let unknown = name.to_lowercase().replace("__", ".");
+            let remedy = match keys::nearest(&unknown) {
+                Some(near) => format!("did you mean {}?", keys::variable(near)),
+                None => format!("remove it, or write {PREFIX}SECTION__KEY"),
+            };
+            reader.problem(&unknown, origin, "is not a key".to_owned(), remedy);
+        }
+    }
+    reader.layer
+}
+
+/// Flags of the command line: key, value, and the flag's name.
+pub(super) fn flags(flags: &[(String, String, &'static str)], findings: &mut Findings) -> Layer {
+    let mut reader = Reader::new(findings);
+    for (name, text, flag) in flags {
+        match (keys::find(name), keys::below(name, CLIENT)) {
+            (Some(key), _) => reader.value(key, Given::Text(text), (*flag).to_owned()),
+            (None, Some(property)) => {
+                reader.property(property, Given::Text(text), (*flag).to_owned());
+            }
+            (None, None) => reader.unknown(name, (*flag).to_owned()),
+        }
+    }
+    reader.layer
+}
+
+// === impl Reader ===
+
+impl<'a> Reader<'a> {
+    fn new(findings: &'a mut Findings) -> Self {
+        Self { layer: Layer::default(), findings }
+    }
+
+    fn table(&mut self, section: &str, table: DeTable<'_>, origin: &dyn Fn(usize) -> String) {
+        let mut items: Vec<(Spanned<_>, Spanned<DeValue<'_>>)> = table.into_iter().collect();
+        items.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in items {
+            let at = origin(key.span().start);
+            let name = match section {
+                "" => key.get_ref().to_string(),
+                section => format!("{section}.{}", key.get_ref()),
+            };
+            match (value.into_inner(), keys::below(&name, CLIENT)) {
+                (DeValue::Table(table), Some(_)) => self.table(&name, table, origin),
+                (DeValue::Table(table), None) if keys::is_section(&name) => {
+                    self.table(&name, table, origin);
+                }
+                (DeValue::Table(_), None) => self.unknown_section(&name, at),
+                (value, Some(property)) => self.property(property, Given::Toml(&value), at),
+                (value, None) => match keys::find(&name) {
+                    Some(key) => self.value(key, Given::Toml(&value), at),
+                    None => self.unknown(&name, at),
+                },
+            }
+        }
+    }
+
+    fn value(&mut self, key: &'static keys::Key, given: Given<'_>, origin: String) {
+        match given.of(key.kind) {
+            Ok(kind) => self.layer.push(key.name.split('.'), &origin, kind),
+            Err(wrong) => {
+                self.findings.unsound.insert(key.name.to_owned());
+                self.problem(key.name, origin, wrong, format!("give it {}", key.kind.described()));
+            }
+        }
+    }
+
+    fn property(&mut self, property: &str, given: Given<'_>, origin: String) {
+        let name = format!("{CLIENT}.{property}");
+        match (guard(property), given.of_property()) {
+            (Some(Guard::Guarantee(reason)), _) => {
+                let wrong = format!("carries a guarantee: {reason}");
+                self.problem(&name, origin, wrong, "remove it".to_owned());
+            }
+            (Some(Guard::Owned(key)), _) => {
+                let wrong = "is set by another key".to_owned();
+                self.problem(&name, origin, wrong, format!("set {key} instead"));
+            }
+            (None, Err(wrong)) => {
+                let remedy = "give it text, a number, true or false".to_owned();
+                self.problem(&name, origin, wrong, remedy);
+            }
+            (None, Ok(text)) => {
+                let path = CLIENT.split('.').chain([property]);
+                self.layer.push(path, &origin, ValueKind::String(text));
+            }
+        }
+    }
+
+    fn unknown(&mut self, name: &str, origin: String) {
+        if keys::is_section(name) {
+            let remedy = format!("write [{name}] and below it its keys: {}", keys::listed(name));
+            return self.problem(name, origin, "is a section, not a value".to_owned(), remedy);
+        }
+        let section = name.rsplit_once('.').map_or("", |(section, _)| section);
+        let remedy = match (keys::nearest(name), section) {
+            (Some(near), _) => format!("did you mean {near}?"),
+            (None, "") => format!("remove it; the sections are {}", keys::listed("")),
+            (None, section) => format!("remove it; the keys are {}", keys::listed(section)),
+        };
+        self.problem(name, origin, "is not a key".to_owned(), remedy);
+    }
+
+    fn unknown_section(&mut self, name: &str, origin: String) {
+        if let Some(key) = keys::find(name) {
+            self.findings.unsound.insert(name.to_owned());
+            let remedy = format!("give it {}", key.kind.described());
+            return self.problem(name, origin, "is a value, not a section".to_owned(), remedy);
+        }
+        let remedy = match keys::nearest_section(name) {
+            Some(near) => format!("did you mean [{near}]?"),
+            None => format!("remove it; the sections are {}", keys::listed("")),
+        };
+        self.problem(name, origin, "is not a section".to_owned(), remedy);
+    }
+
+    fn problem(&mut self, key: &str, origin: String, wrong: String, remedy: String) {
+        self.findings.problems.push(Problem { key: key.to_owned(), origin, wrong, remedy });
+    }
+}
+
+// === impl Layer ===
+
+impl Layer {
+    fn push<'a>(&mut self, path: impl Iterator<Item = &'a str>, origin: &String, kind: ValueKind) {
+        let path = path.map(str::to_owned).collect();
+        self.0.push(Entry { path, value: Value::new(Some(origin), kind) });
+    }
+}
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        let mut root = Map::new();
+        for entry in &self.0 {
+            insert(&mut root, &entry.path, entry.value.clone());
+        }
+        Ok(root)
+    }
+}
+
+fn insert(table: &mut Map<String, Value>, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [last] => {
+            table.insert(last.clone(), value);
+        }
+        [section, rest @ ..] => {
+            let below = table
+                .entry(section.clone())
+                .or_insert_with(|| Value::new(None, ValueKind::Table(Map::new())));
+            if let ValueKind::Table(below) = &mut below.kind {
+                insert(below, rest, value);
+            }
+        }
+    }
+}
+
+/// The property that a variable names: dots are underscores there. One that can be set has
+/// an underscore of its own.
+fn property_of(variable: &str) -> String {
+    match variable {
+        "LOG_LEVEL" => "log_level".to_owned(),
+        variable => variable.to_lowercase().replace('_', "."),
+    }
+}
+
+fn line(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}

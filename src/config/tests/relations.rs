@@ -1,0 +1,160 @@
+use super::{COMPLETE, Given};
+
+fn problems(text: &str) -> Vec<String> {
+    Given::default().file(COMPLETE).layered(text).problems()
+}
+
+// === impl Given ===
+
+impl Given {
+    /// `key=value` flags, separated by spaces.
+    fn layered(mut self, text: &str) -> Self {
+        for (key, value) in text.split_whitespace().filter_map(|flag| flag.split_once('=')) {
+            self = self.flag(key, value);
+        }
+        self
+    }
+}
+
+#[test]
+fn contradictions_between_keys_are_found() {
+    let cases = [
+        (
+            "kafka.drain_timeout_ms=45000",
+            "kafka.drain_timeout_ms: 45000 is not less than kafka.session_timeout_ms, 45000",
+        ),
+        (
+            "worker.retry_wait_min_ms=30001",
+            "worker.retry_wait_min_ms: 30001 is more than worker.retry_wait_max_ms, 30000",
+        ),
+        (
+            "limits.candidates_max=10001",
+            "limits.candidates_max: 10001 is more than limits.candidates_refused_above, 10000",
+        ),
+        (
+            "model.query_tokens_max=61 model.tokens_max=64",
+            "model.query_tokens_max: 61 leaves no room for a passage in model.tokens_max, 64",
+        ),
+        (
+            "limits.record_bytes_max=8388608",
+            "kafka.record_bytes_max: 8388608 cannot hold the dead letter of an input of limits.record_bytes_max, 8388608",
+        ),
+        (
+            "worker.output_topic=x worker.dead_letter_topic=x",
+            "worker.dead_letter_topic: x is worker.output_topic too",
+        ),
+        (
+            "kafka.input_topic=crossrank.context.v1",
+            "worker.output_topic: crossrank.context.v1 is kafka.input_topic too",
+        ),
+        ("kafka.input_topic=a/b", "kafka.input_topic: \"a/b\" is not a legal topic name"),
+        ("worker.output_topic=..", "worker.output_topic: \"..\" is not a legal topic name"),
+        ("kafka.brokers=a:1,b", "kafka.brokers: \"b\" is not host:port"),
+        ("kafka.brokers=a:1,", "kafka.brokers: \"\" is not host:port"),
+        ("kafka.brokers=a:70000", "kafka.brokers: \"a:70000\" is not host:port"),
+        ("kafka.brokers=http://a:1", "kafka.brokers: \"http://a:1\" is not host:port"),
+        ("kafka.brokers=::1:9092", "kafka.brokers: \"::1:9092\" is not host:port"),
+        ("rank.min_score=1.5", "rank.min_score: is 1.5, out of range"),
+        ("rank.min_score=NaN", "rank.min_score: is NaN, out of range"),
+        ("worker.sets_max=0", "worker.sets_max: is 0, out of range"),
+        (
+            "log.filter=infoo",
+            "log.filter: log filter \"infoo\" holds \"infoo\", which is no level; write infoo=trace for a target",
+        ),
+        ("context.template={{titel}}", "context.template: uses titel"),
+        (
+            "context.tokenizer=no/such.json",
+            "context.tokenizer: no/such.json cannot be read: No such file or directory (os error 2)",
+        ),
+        ("context.tokenizer=src", "context.tokenizer: src is not a file"),
+        (
+            "model.path=no/such",
+            "model.path: no/such cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "model.path=Cargo.toml",
+            "model.path: Cargo.toml cannot be read: Not a directory (os error 20)",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(problems(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn security_settings_that_do_not_fit_together_are_found() {
+    let cases: [(&str, &[&str]); 9] = [
+        (
+            "kafka.security.ca_file=Cargo.toml",
+            &["ca_file: has no effect while kafka.security.tls is false"],
+        ),
+        ("tls=true certificate_file=Cargo.toml", &["key_file: is missing"]),
+        ("tls=true key_file=Cargo.toml", &["certificate_file: is missing"]),
+        ("sasl.username=u", &["sasl.username: has no effect: no mechanism is set"]),
+        ("sasl.mechanism=plain", &["sasl.username: is missing", "sasl.password: is missing"]),
+        ("sasl.mechanism=scram-sha-256 sasl.password=p", &["sasl.username: is missing"]),
+        ("sasl.mechanism=oauthbearer", &["sasl.token_file: is missing"]),
+        (
+            "sasl.mechanism=oauthbearer sasl.token_file=Cargo.toml sasl.password=p",
+            &["sasl.password: has no effect: the mechanism is oauthbearer"],
+        ),
+        (
+            "sasl.mechanism=plain sasl.username=u sasl.password=p sasl.token_file=Cargo.toml",
+            &["sasl.token_file: has no effect: only oauthbearer takes a token"],
+        ),
+    ];
+    for (text, expected) in cases {
+        let flags: Vec<String> = text
+            .split(' ')
+            .map(|flag| format!("kafka.security.{}", flag.trim_start_matches("kafka.security.")))
+            .collect();
+        let found = problems(&flags.join(" "));
+        let expected: Vec<String> =
+            expected.iter().map(|problem| format!("kafka.security.{problem}")).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
+fn template_that_does_not_compile_is_found() {
+    let given = Given::default().file(COMPLETE).flag("context.template", "{{ text");
+    let [problem] = &given.problems()[..] else { panic!("not one problem") };
+    assert!(problem.starts_with("context.template: is no template: "), "{problem}");
+}
+
+#[test]
+fn key_of_the_wrong_type_takes_no_part_in_relations() {
+    let text = "kafka.session_timeout_ms=soon kafka.drain_timeout_ms=200000";
+    assert_eq!(problems(text), ["kafka.session_timeout_ms: is \"soon\""]);
+    let text = "kafka.security.sasl.mechanism=gssapi kafka.security.sasl.username=u";
+    assert_eq!(problems(text), ["kafka.security.sasl.mechanism: is \"gssapi\""]);
+}
+
+#[test]
+fn default_of_the_query_gives_way_to_a_short_pair_but_a_set_one_does_not() {
+    let short = Given::default().file(COMPLETE).layered("model.tokens_max=64");
+    assert_eq!(short.worker().reranking.engine.query_tokens_max, 16);
+    let usual = Given::default().file(COMPLETE).layered("model.tokens_max=512");
+    assert_eq!(usual.worker().reranking.engine.query_tokens_max, 128);
+    let set =
+        Given::default().file(COMPLETE).layered("model.tokens_max=64 model.query_tokens_max=60");
+    assert_eq!(set.worker().reranking.engine.query_tokens_max, 60);
+}
+
+#[test]
+fn reranking_needs_no_kafka() {
+    let raw = Given::default().flag("model.path", ".").raw();
+    assert!(raw.reranking().is_ok());
+    assert!(raw.worker().unwrap_err().to_string().contains("kafka.brokers: is missing"));
+}
+
+#[test]
+fn context_that_is_switched_off_is_absent() {
+    let given = Given::default().file(COMPLETE);
+    assert_eq!(given.worker().reranking.context.unwrap().duplicate_similarity, Some(0.9));
+    let kept = given.layered("context.drop_duplicates=false");
+    assert_eq!(kept.worker().reranking.context.unwrap().duplicate_similarity, None);
+    let off = kept.layered("context.enabled=false context.tokenizer=Cargo.toml");
+    assert_eq!(off.worker().reranking.context, None);
+    assert_eq!(off.worker().reranking.context_tokenizer, None);
+}

@@ -1,0 +1,186 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::Check;
+use crate::config::raw::{self, Mechanism};
+use crate::kafka::{Credentials, Sasl, Secret, Security, Settings};
+
+const USERNAME: &str = "kafka.security.sasl.username";
+const PASSWORD: &str = "kafka.security.sasl.password";
+const PASSWORD_FILE: &str = "kafka.security.sasl.password_file";
+const TOKEN_FILE: &str = "kafka.security.sasl.token_file";
+const MECHANISM: &str = "kafka.security.sasl.mechanism";
+
+pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
+    let kafka = &check.raw.values.kafka;
+    match &kafka.brokers {
+        Some(list) => brokers(check, list),
+        None => check.missing("kafka.brokers", "host:port, comma separated", None),
+    }
+    let (drain, session) = (kafka.drain_timeout_ms, kafka.session_timeout_ms);
+    check.relation(
+        drain < session,
+        &["kafka.drain_timeout_ms", "kafka.session_timeout_ms"],
+        format!("{drain} is not less than kafka.session_timeout_ms, {session}"),
+        "set it to half of kafka.session_timeout_ms or so",
+    );
+    let security = security(check);
+    Some(Settings {
+        brokers: kafka.brokers.clone()?,
+        group: kafka.group.clone(),
+        input_topic: kafka.input_topic.clone(),
+        security: security?,
+        session_timeout: Duration::from_millis(session),
+        drain_timeout: Duration::from_millis(drain),
+        commit_interval: Duration::from_millis(kafka.commit_interval_ms),
+        delivery_timeout: Duration::from_millis(kafka.delivery_timeout_ms),
+        prefetch_bytes: kafka.prefetch_bytes,
+        record_bytes_max: kafka.record_bytes_max,
+        startup_timeout: Duration::from_millis(kafka.startup_timeout_ms),
+        client: kafka.client.clone(),
+    })
+}
+
+fn brokers(check: &mut Check<'_>, list: &str) {
+    for broker in list.split(',') {
+        let sound = broker.trim().rsplit_once(':').is_some_and(|(host, port)| {
+            let bracketed = host.starts_with('[') && host.ends_with(']');
+            let host_sound = !host.is_empty()
+                && (bracketed || !host.contains(':'))
+                && !host.contains(|c: char| c.is_whitespace() || c == '/' || c == '@');
+            host_sound && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+        if !sound {
+            let remedy = "write host:port, comma separated, such as kafka-1:9092,kafka-2:9092";
+            // A URL may carry a password.
+            let shown = if broker.contains('@') { "an entry" } else { broker.trim() };
+            check.problem("kafka.brokers", format!("{shown:?} is not host:port"), remedy);
+        }
+    }
+}
+
+fn security(check: &mut Check<'_>) -> Option<Security> {
+    let raw::Security { tls, ca_file, certificate_file, key_file, .. } =
+        &check.raw.values.kafka.security;
+    let files = [
+        ("kafka.security.ca_file", ca_file),
+        ("kafka.security.certificate_file", certificate_file),
+        ("kafka.security.key_file", key_file),
+    ];
+    for (key, file) in files {
+        let Some(file) = file else { continue };
+        check.readable(key, Path::new(file));
+        let wrong = "has no effect while kafka.security.tls is false".to_owned();
+        check.relation(*tls, &[key, "kafka.security.tls"], wrong, "set kafka.security.tls = true");
+    }
+    match (certificate_file, key_file) {
+        (Some(_), None) => check.missing("kafka.security.key_file", "the certificate's key", None),
+        (None, Some(_)) => {
+            check.missing("kafka.security.certificate_file", "the key's certificate", None);
+        }
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    let sasl = sasl(check);
+    if let (false, Some(what)) = (*tls, sasl.as_ref().and_then(exposed)) {
+        check.warnings.push(format!(
+            "kafka.security.tls is false: {what} travels in clear text to anyone on the network"
+        ));
+    }
+    let failed = check.raw.values.kafka.security.sasl.mechanism.is_some() && sasl.is_none();
+    (!failed).then(|| Security {
+        tls: *tls,
+        ca_file: ca_file.clone(),
+        certificate_file: certificate_file.clone(),
+        key_file: key_file.clone(),
+        sasl,
+    })
+}
+
+/// What this mechanism sends as it is. SCRAM sends proofs, which do not give the password away.
+fn exposed(sasl: &Sasl) -> Option<&'static str> {
+    match sasl {
+        Sasl::Plain(_) => Some("the SASL password"),
+        Sasl::OauthBearer { .. } => Some("the OAuth token"),
+        Sasl::ScramSha256(_) | Sasl::ScramSha512(_) => None,
+    }
+}
+
+fn sasl(check: &mut Check<'_>) -> Option<Sasl> {
+    let sasl = &check.raw.values.kafka.security.sasl;
+    let Some(mechanism) = sasl.mechanism else {
+        unused(check, &[USERNAME, PASSWORD, PASSWORD_FILE, TOKEN_FILE], "no mechanism is set");
+        return None;
+    };
+    match mechanism {
+        Mechanism::Plain => credentials(check).map(Sasl::Plain),
+        Mechanism::ScramSha256 => credentials(check).map(Sasl::ScramSha256),
+        Mechanism::ScramSha512 => credentials(check).map(Sasl::ScramSha512),
+        Mechanism::OauthBearer => {
+            unused(check, &[USERNAME, PASSWORD, PASSWORD_FILE], "the mechanism is oauthbearer");
+            match &sasl.token_file {
+                Some(file) => check.readable(TOKEN_FILE, Path::new(file)),
+                None => check.missing(TOKEN_FILE, "a file with the token", None),
+            }
+            sasl.token_file.clone().map(|token_file| Sasl::OauthBearer { token_file })
+        }
+    }
+}
+
+/// Records the keys that are set though nothing reads them.
+fn unused(check: &mut Check<'_>, keys: &[&str], why: &str) {
+    for key in keys {
+        if check.raw.settings.contains_key(*key) {
+            let wrong = format!("has no effect: {why}");
+            check.relation(
+                false,
+                &[key, MECHANISM],
+                wrong,
+                "remove it, or set kafka.security.sasl.mechanism",
+            );
+        }
+    }
+}
+
+fn credentials(check: &mut Check<'_>) -> Option<Credentials> {
+    unused(check, &[TOKEN_FILE], "only oauthbearer takes a token");
+    let sasl = &check.raw.values.kafka.security.sasl;
+    if sasl.username.is_none() {
+        check.missing(USERNAME, "the user", None);
+    }
+    let password = match (&sasl.password, &sasl.password_file) {
+        (Some(_), Some(_)) => {
+            let wrong = format!("is set beside {PASSWORD}");
+            check.problem(PASSWORD_FILE, wrong, "keep one of them");
+            None
+        }
+        (Some(password), None) => Some(password.clone()),
+        (None, Some(file)) => password_in(check, Path::new(file)),
+        (None, None) => {
+            if check.sound(&[PASSWORD_FILE]) {
+                check.missing(PASSWORD, "the password", Some(PASSWORD_FILE));
+            }
+            None
+        }
+    };
+    Some(Credentials { username: sasl.username.clone()?, password: password? })
+}
+
+/// The first line, so that an editor's final line end does no harm.
+fn password_in(check: &mut Check<'_>, file: &Path) -> Option<Secret> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => {
+            let wrong = format!("{} cannot be read: {error}", file.display());
+            check.problem(PASSWORD_FILE, wrong, "name a text file that this user may read");
+            return None;
+        }
+    };
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Some(Secret(line.to_owned())),
+        _ => {
+            let wrong = format!("{} has an empty first line", file.display());
+            check.problem(PASSWORD_FILE, wrong, "write the password into its first line");
+            None
+        }
+    }
+}

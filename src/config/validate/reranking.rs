@@ -1,0 +1,152 @@
+use std::path::Path;
+
+use super::Check;
+use crate::config::{Reranking, load::DEFAULTS_NAME, raw};
+use crate::{context, engine, rank, telemetry, wire};
+
+/// `[CLS] query [SEP] passage [SEP]`
+const SPECIAL_TOKENS: usize = 3;
+/// What a template for one passage may use.
+const TEMPLATE_NAMES: [&str; 6] = ["number", "id", "title", "text", "source", "score"];
+
+pub(super) fn checked(check: &mut Check<'_>) -> Option<Reranking> {
+    let engine = engine(check);
+    let limits = limits(check);
+    let context = context(check);
+    let telemetry = telemetry(check);
+    let values = &check.raw.values;
+    Some(Reranking {
+        engine: engine?,
+        limits,
+        cuts: rank::Cuts { top_n: values.rank.top_n, min_score: values.rank.min_score },
+        context,
+        context_tokenizer: values.context.tokenizer.clone().filter(|_| values.context.enabled),
+        results: match values.output.results {
+            raw::Results::Full => wire::Results::Full,
+            raw::Results::Ids => wire::Results::Ids,
+        },
+        telemetry,
+    })
+}
+
+fn engine(check: &mut Check<'_>) -> Option<engine::Settings> {
+    let raw::Values { model, engine, .. } = &check.raw.values;
+    let tokens = ["model.query_tokens_max", "model.tokens_max"];
+    let mut query_tokens_max = model.query_tokens_max;
+    if let Some(pair) = model.tokens_max {
+        if check.origin("model.query_tokens_max") == DEFAULTS_NAME {
+            query_tokens_max = query_tokens_max.min(pair / 4).max(1);
+        }
+        check.relation(
+            query_tokens_max + SPECIAL_TOKENS < pair,
+            &tokens,
+            format!("{query_tokens_max} leaves no room for a passage in model.tokens_max, {pair}"),
+            "set it to a quarter of model.tokens_max or so",
+        );
+    }
+    match &model.path {
+        None => check.missing("model.path", "a model directory", Some("--model DIR")),
+        Some(path) => directory(check, path),
+    }
+    Some(engine::Settings {
+        model: model.path.clone()?,
+        backend: match model.backend {
+            raw::Backend::Flex => engine::Backend::Flex,
+            raw::Backend::NdArray => engine::Backend::NdArray,
+            raw::Backend::Wgpu => engine::Backend::Wgpu,
+        },
+        precision: match model.precision {
+            raw::Precision::F32 => engine::Precision::F32,
+        },
+        tokens_max: model.tokens_max,
+        query_tokens_max,
+        replicas: engine.replicas,
+        tokenizers: engine.tokenizers,
+        packer: engine::PackerLimits {
+            batch_tokens_max: engine.batch_tokens_max,
+            queue_tokens_max: engine.queue_tokens_max,
+        },
+    })
+}
+
+fn directory(check: &mut Check<'_>, path: &Path) {
+    let wrong = match std::fs::read_dir(path) {
+        Ok(_) => return,
+        Err(error) => format!("{} cannot be read: {error}", path.display()),
+    };
+    let remedy = "name a directory with config.json, tokenizer.json and model.safetensors";
+    check.problem("model.path", wrong, remedy);
+}
+
+fn limits(check: &mut Check<'_>) -> wire::Limits {
+    let limits = &check.raw.values.limits;
+    let (scored, refused) = (limits.candidates_max, limits.candidates_refused_above);
+    check.relation(
+        scored <= refused,
+        &["limits.candidates_max", "limits.candidates_refused_above"],
+        format!("{scored} is more than limits.candidates_refused_above, {refused}"),
+        "lower it, or raise limits.candidates_refused_above",
+    );
+    wire::Limits {
+        record_bytes_max: limits.record_bytes_max,
+        query_chars_max: limits.query_chars_max,
+        candidates_max: limits.candidates_max,
+        candidates_refused_above: limits.candidates_refused_above,
+        passage_chars_max: limits.passage_chars_max,
+    }
+}
+
+fn context(check: &mut Check<'_>) -> Option<context::Settings> {
+    let context = &check.raw.values.context;
+    template(check, &context.template);
+    if let Some(path) = &context.tokenizer {
+        check.readable("context.tokenizer", path);
+    }
+    context.enabled.then(|| context::Settings {
+        tokens_max: context.tokens_max,
+        template: context.template.clone(),
+        separator: context.separator.clone(),
+        truncate: context.truncate,
+        duplicate_similarity: context.drop_duplicates.then_some(context.duplicate_similarity),
+        order: match context.order {
+            raw::Order::BestFirst => context::Order::BestFirst,
+            raw::Order::BestAtEdges => context::Order::BestAtEdges,
+        },
+    })
+}
+
+/// The one place that checks a template.
+fn template(check: &mut Check<'_>, source: &str) {
+    let environment = minijinja::Environment::new();
+    let unknown = match environment.template_from_str(source) {
+        Ok(template) => template.undeclared_variables(false),
+        Err(error) => {
+            let remedy = "see the minijinja documentation for the syntax";
+            let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            return check.problem("context.template", format!("is no template: {reason}"), remedy);
+        }
+    };
+    let mut unknown: Vec<String> = unknown.into_iter().collect();
+    unknown.retain(|name| !TEMPLATE_NAMES.contains(&name.as_str()));
+    unknown.sort();
+    if !unknown.is_empty() {
+        let remedy = format!("a passage has {}", TEMPLATE_NAMES.join(", "));
+        check.problem("context.template", format!("uses {}", unknown.join(", ")), &remedy);
+    }
+}
+
+fn telemetry(check: &mut Check<'_>) -> telemetry::Settings {
+    let log = &check.raw.values.log;
+    if let Err(error) = telemetry::check_filter(&log.filter) {
+        let remedy = "write a level, then targets with theirs: info,crossrank::kafka=debug";
+        check.problem("log.filter", error.to_string(), remedy);
+    }
+    telemetry::Settings {
+        filter: log.filter.clone(),
+        format: match log.format {
+            raw::LogFormat::Auto => telemetry::LogFormat::Auto,
+            raw::LogFormat::Text => telemetry::LogFormat::Text,
+            raw::LogFormat::Json => telemetry::LogFormat::Json,
+        },
+    }
+}

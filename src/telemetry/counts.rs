@@ -1,0 +1,136 @@
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One number that only grows.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+macro_rules! counts {
+    ($($(#[$doc:meta])+ $name:ident,)+) => {
+        /// What happened since start-up. Shared as `Arc<Counts>`; each number is exact, and the
+        /// numbers of one snapshot may be a few records apart.
+        #[derive(Debug, Default)]
+        pub struct Counts {
+            $($(#[$doc])+ pub $name: Count,)+
+        }
+
+        /// The counts at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Snapshot {
+            $($(#[$doc])+ pub $name: u64,)+
+        }
+
+        impl Counts {
+            /// The counts as they are now.
+            pub fn snapshot(&self) -> Snapshot {
+                Snapshot { $($name: self.$name.get(),)+ }
+            }
+        }
+
+        impl Snapshot {
+            /// What was added since an earlier snapshot.
+            #[must_use]
+            pub fn since(&self, earlier: &Self) -> Self {
+                Self { $($name: self.$name.saturating_sub(earlier.$name),)+ }
+            }
+
+            /// Names and numbers, in a fixed order.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)+].into_iter()
+            }
+
+            /// Logs the counts as the fields of one event.
+            pub fn log(&self) {
+                tracing::info!($($name = self.$name,)+ "counts");
+            }
+        }
+    };
+}
+
+counts! {
+    /// Sets taken from the input topic, bad records included.
+    sets_claimed,
+    /// Answers acknowledged by the brokers, of any status.
+    sets_published,
+    /// Answers in first-stage order, because nothing was scored in time or by policy.
+    sets_passthrough,
+    /// Answers with some candidates unscored.
+    sets_partial,
+    /// Records acknowledged by the brokers on the dead letter topic.
+    dead_letters,
+    /// Pairs with a logit.
+    pairs_scored,
+    /// Tokens of those pairs, special tokens included.
+    tokens_scored,
+    /// Passages of which only the first part was scored.
+    passages_truncated,
+    /// Queries of which only the first part was used.
+    queries_truncated,
+    /// Candidates without a score: empty, beyond the limit, late, or with a logit that is not finite.
+    candidates_unscored,
+    /// Publishes tried again after a refusal.
+    publish_retries,
+}
+
+// === impl Count ===
+
+impl Count {
+    /// Adds `more`.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// The number as it is now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+// === impl Snapshot ===
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, number)) in self.iter().enumerate() {
+            let separator = if index == 0 { "" } else { " " };
+            write!(f, "{separator}{name}={number}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshot_holds_what_was_counted_and_since_only_what_was_added() {
+        let counts = Counts::default();
+        counts.sets_claimed.add(2);
+        let earlier = counts.snapshot();
+        counts.sets_claimed.add(3);
+        counts.pairs_scored.add(50);
+
+        let added = counts.snapshot().since(&earlier);
+        assert_eq!(counts.snapshot().sets_claimed, 5);
+        assert_eq!(added, Snapshot { sets_claimed: 3, pairs_scored: 50, ..Snapshot::default() });
+    }
+
+    #[test]
+    fn counts_of_many_threads_are_all_there() {
+        let counts = Counts::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..1_000).for_each(|_| counts.tokens_scored.add(1)));
+            }
+        });
+        assert_eq!(counts.tokens_scored.get(), 4_000);
+    }
+
+    #[test]
+    fn printed_counts_name_every_number_on_one_line() {
+        let line = Snapshot { dead_letters: 7, ..Snapshot::default() }.to_string();
+        assert!(line.starts_with("sets_claimed=0 sets_published=0 "), "{line}");
+        assert!(line.contains(" dead_letters=7 "), "{line}");
+        assert!(!line.contains('\n'));
+    }
+}

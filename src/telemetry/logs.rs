@@ -1,0 +1,191 @@
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::ProgressBar;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, filter};
+
+use super::settings::{LogFormat, Settings};
+
+/// Why logs could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter cannot be parsed.
+    #[error("log filter {filter:?} is not valid")]
+    Filter {
+        /// The filter.
+        filter: String,
+        /// Which part is wrong.
+        source: filter::ParseError,
+    },
+    /// A word that tracing would take for a target, and log everything of.
+    #[error(
+        "log filter {filter:?} holds {word:?}, which is no level; write {word}=trace for a target"
+    )]
+    Level {
+        /// The filter.
+        filter: String,
+        /// The word.
+        word: String,
+    },
+    /// Something has set up logs in this process already.
+    #[error("logs are set up already")]
+    Installed(#[source] TryInitError),
+}
+
+/// The log lines of this process.
+#[derive(Debug)]
+pub struct Logs(Stderr);
+
+/// Writes whole lines to stderr, around a progress bar if there is one.
+#[derive(Clone, Debug, Default)]
+struct Stderr {
+    bar: Arc<Mutex<Option<ProgressBar>>>,
+}
+
+/// Sends log lines to stderr from here on, those of libraries included.
+///
+/// # Errors
+/// Where the filter is not valid, or logs are set up already.
+pub fn init(settings: &Settings) -> Result<Logs, Error> {
+    let filter = parsed(&settings.filter)?;
+    let stderr = Stderr::default();
+    let lines = lines(settings.format, io::stderr().is_terminal(), stderr.clone());
+    Registry::default().with(lines.with_filter(filter)).try_init().map_err(Error::Installed)?;
+    Ok(Logs(stderr))
+}
+
+/// Whether [`init`] would take this filter.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn check_filter(filter: &str) -> Result<(), Error> {
+    parsed(filter).map(drop)
+}
+
+// === impl Logs ===
+
+impl Logs {
+    /// From here on the bar is taken down while a line is written, so that they do not mix.
+    pub fn keep_clear_of(&self, bar: ProgressBar) {
+        *self.0.bar.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
+    }
+}
+
+// === impl Stderr ===
+
+impl MakeWriter<'_> for Stderr {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        match bar.as_ref() {
+            Some(bar) => bar.suspend(|| io::stderr().write_all(line))?,
+            None => io::stderr().write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+fn parsed(filter: &str) -> Result<EnvFilter, Error> {
+    let in_span = |part: &str| part.contains(['[', ']', '{', '}', '=']);
+    for word in filter.split(',').filter(|part| !in_span(part)) {
+        if word.parse::<LevelFilter>().is_err() {
+            return Err(Error::Level { filter: filter.to_owned(), word: word.to_owned() });
+        }
+    }
+    // Without regular expressions: a filter is not a place for surprises.
+    EnvFilter::builder()
+        .with_regex(false)
+        .parse(filter)
+        .map_err(|source| Error::Filter { filter: filter.to_owned(), source })
+}
+
+fn lines<S, W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    match (format, terminal) {
+        (LogFormat::Json, _) | (LogFormat::Auto, false) => {
+            layer.json().flatten_event(true).with_span_list(false).boxed()
+        }
+        // On a terminal colours are left to the library, which honours NO_COLOR.
+        (LogFormat::Text | LogFormat::Auto, true) => layer.boxed(),
+        (LogFormat::Text, false) => layer.with_ansi(false).boxed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(line);
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat, terminal: bool, filter: &str, log: impl FnOnce()) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let lines = lines(format, terminal, move || writer.clone());
+        let subscriber = Registry::default().with(lines.with_filter(parsed(filter).unwrap()));
+        tracing::subscriber::with_default(subscriber, log);
+        String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn off_a_terminal_a_line_is_one_json_object_with_the_fields_on_top() {
+        let text = logged(LogFormat::Auto, false, "info", || tracing::warn!(partition = 3, "lost"));
+        let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+        assert_eq!((&line["message"], &line["partition"]), (&"lost".into(), &3.into()));
+        assert_eq!(line["level"], "WARN");
+    }
+
+    #[test]
+    fn text_off_a_terminal_has_no_colours() {
+        let text = logged(LogFormat::Text, false, "info", || tracing::warn!(partition = 3, "lost"));
+        assert!(text.contains("lost partition=3"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+
+    #[test]
+    fn filter_tells_targets_apart() {
+        let text = logged(LogFormat::Text, false, "warn,crossrank::kafka=debug", || {
+            tracing::debug!(target: "crossrank::kafka", "seen");
+            tracing::debug!(target: "crossrank::worker", "unseen");
+        });
+        assert!(text.contains(" seen") && !text.contains("unseen"), "{text}");
+    }
+
+    #[test]
+    fn filter_with_a_misspelt_level_is_refused() {
+        assert!(check_filter("info,crossrank::kafka=debug,librdkafka=off").is_ok());
+        assert!(matches!(check_filter("infoo"), Err(Error::Level { word, .. }) if word == "infoo"));
+        assert!(matches!(check_filter("info,x=loud"), Err(Error::Filter { .. })));
+    }
+}
