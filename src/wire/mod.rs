@@ -1,5 +1,42 @@
-//! The three record formats, their limits and versions.
+//! The three record formats, their limits and versions. Knows JSON, and no broker.
+//!
+//! | format | who writes it | here |
+//! |---|---|---|
+//! | `crossrank.candidates.v1` | retrieval services | [`decode`] → [`CandidateSet`] |
+//! | `crossrank.context.v1` | crossrank | [`RerankedContext`] → [`encode`] |
+//! | dead letter, version 1 | crossrank | [`DeadLetter::headers`] |
+//!
+//! `schemas/` describes them as JSON Schema. Field by field, what a schema cannot say:
+//!
+//! - An optional field that is `null` counts as absent.
+//! - Fields that are not known, on the set or on a candidate, come back in the output untouched:
+//!   their values byte for byte, in their order. One whose name the output needs for itself
+//!   (`status`, `results`, on a candidate `logit`, …) comes back under `input`. Those of an entry
+//!   of `lists` come back under `lists`.
+//! - A name that occurs twice in one object is refused: which one was meant is anyone's guess.
+//! - No more than [`DEPTH_MAX`] objects and arrays inside each other, [`FIELDS_MAX`] fields in one
+//!   object, and [`LISTS_MAX`] lists.
 
+mod candidate_set;
+mod context;
+mod dead_letter;
+mod error;
+mod first_stage;
+mod json;
 mod limits;
+mod path;
+mod read;
+mod unknown;
 
+pub use candidate_set::{Candidate, CandidateSet, Retrieval, decode};
+pub use context::{
+    Context, Duplicate, Model, Ranked, Reason, RerankedContext, ResultStatus, Status, TimingMs,
+    Usage, encode,
+};
+pub use dead_letter::{DeadLetter, Stage, header};
+pub use error::DecodeError;
+pub use first_stage::LISTS_MAX;
+pub use json::{DEPTH_MAX, FIELDS_MAX};
 pub use limits::{Limits, Results};
+pub use read::read;
+pub use unknown::UnknownFields;

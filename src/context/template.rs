@@ -1,0 +1,163 @@
+use minijinja::{Environment, Value, context};
+
+use super::Passage;
+
+/// What a template may name.
+const VARIABLES: [&str; 6] = ["number", "id", "title", "text", "source", "score"];
+const NAME: &str = "passage";
+/// What one rendering may cost, in minijinja's units: an instruction, or 64 bytes of text.
+const FUEL: u64 = 1_000_000;
+
+/// One passage's part of a prompt, compiled. Nothing is escaped: a prompt is not HTML.
+#[derive(Debug)]
+pub struct Template(Environment<'static>);
+
+/// Why a template cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// It does not follow minijinja's grammar.
+    #[error("the template for a passage cannot be read: {reason}")]
+    Syntax {
+        /// What is wrong, and in which line.
+        reason: String,
+        /// The parser's error.
+        #[source]
+        source: minijinja::Error,
+    },
+    /// It names a variable that does not exist.
+    #[error(
+        "the template for a passage names {name:?}; it can use number, id, title, text, source and score"
+    )]
+    UnknownVariable {
+        /// The variable.
+        name: String,
+    },
+    /// It cannot be rendered.
+    #[error("the template for a passage cannot be rendered: {reason}")]
+    Render {
+        /// What is wrong, and in which line.
+        reason: String,
+        /// The renderer's error.
+        #[source]
+        source: minijinja::Error,
+    },
+}
+
+// === impl Template ===
+
+impl Template {
+    /// Compiles `source`, and renders it once with everything that a passage can have and once
+    /// with the least, so that what can be known to fail fails here.
+    pub fn new(source: &str) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_fuel(Some(FUEL));
+        environment
+            .add_template_owned(NAME, source.to_owned())
+            .map_err(|source| TemplateError::Syntax { reason: reason(&source), source })?;
+        let template = Self(environment);
+        template.check_variables()?;
+        let least = Passage { id: "id", title: None, text: "text", source: None, score: None };
+        let most = Passage { title: Some("title"), source: Some("source"), score: Some(0.5), ..least };
+        template.render(&least, least.text, 1)?;
+        template.render(&most, most.text, 2)?;
+        Ok(template)
+    }
+
+    /// Renders `passage` with `text` in the place of its own, as the `number`th of a prompt.
+    pub(super) fn render(
+        &self,
+        passage: &Passage<'_>,
+        text: &str,
+        number: usize,
+    ) -> Result<String, TemplateError> {
+        let known = |text: Option<&str>| text.map_or(Value::UNDEFINED, Value::from);
+        let variables = context! {
+            number,
+            id => passage.id,
+            title => known(passage.title),
+            text,
+            source => known(passage.source),
+            score => passage.score.map_or(Value::UNDEFINED, Value::from),
+        };
+        let rendered = self.0.get_template(NAME).and_then(|template| template.render(variables));
+        rendered.map_err(|source| TemplateError::Render { reason: reason(&source), source })
+    }
+
+    fn check_variables(&self) -> Result<(), TemplateError> {
+        let Ok(template) = self.0.get_template(NAME) else { return Ok(()) };
+        let mut unknown: Vec<String> = template.undeclared_variables(false).into_iter().collect();
+        unknown.retain(|name| {
+            !VARIABLES.contains(&name.as_str()) && !self.0.globals().any(|(known, _)| known == name)
+        });
+        unknown.sort_unstable();
+        match unknown.into_iter().next() {
+            Some(name) => Err(TemplateError::UnknownVariable { name }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn reason(error: &minijinja::Error) -> String {
+    let detail = error.detail().map_or(error.kind().to_string(), str::to_owned);
+    match error.line() {
+        Some(line) => format!("{detail}, line {line}"),
+        None => detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSAGE: Passage<'_> = Passage {
+        id: "d1",
+        title: Some("<Title>"),
+        text: "a & b",
+        source: Some("bm25"),
+        score: Some(0.98765),
+    };
+
+    fn render(source: &str, passage: &Passage<'_>) -> String {
+        Template::new(source).unwrap().render(passage, passage.text, 7).unwrap()
+    }
+
+    #[test]
+    fn all_variables_render_and_nothing_is_escaped() {
+        let source = "[{{ number }}] {{ title }} ({{ id }}, {{ source }}, {{ score|round(2) }})\n{{ text }}";
+        assert_eq!(render(source, &PASSAGE), "[7] <Title> (d1, bm25, 0.99)\na & b");
+    }
+
+    #[test]
+    fn what_a_passage_lacks_is_undefined() {
+        let bare = Passage { title: None, source: None, score: None, ..PASSAGE };
+        let source = "{% if title %}{{ title }}\n{% endif %}{{ text }}{{ source }}";
+        assert_eq!(render(source, &bare), "a & b");
+        assert_eq!(render(source, &PASSAGE), "<Title>\na & bbm25");
+    }
+
+    #[test]
+    fn a_misspelled_variable_is_refused_by_name() {
+        let error = Template::new("{{ number }} {{ txet }}").unwrap_err();
+        assert!(matches!(&error, TemplateError::UnknownVariable { name } if name == "txet"));
+    }
+
+    #[test]
+    fn a_broken_template_is_refused_with_its_line() {
+        let error = Template::new("{{ number }}\n{% if title %}").unwrap_err();
+        assert!(matches!(&error, TemplateError::Syntax { .. }), "{error:?}");
+        assert!(error.to_string().contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_template_that_fails_without_a_title_is_refused() {
+        let error = Template::new("{{ title + 1 }}").unwrap_err();
+        assert!(matches!(error, TemplateError::Render { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_template_that_never_ends_runs_out_of_fuel() {
+        let source = "{% for a in range(99999) %}{% for b in range(99999) %}{{ text }}{% endfor %}{% endfor %}";
+        assert!(matches!(Template::new(source), Err(TemplateError::Render { .. })));
+    }
+}

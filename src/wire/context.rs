@@ -1,0 +1,278 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Candidate, Results, Retrieval, UnknownFields, read};
+
+/// Names that the output needs for itself, beyond those that the input has too.
+pub(super) const RESERVED: &[&str] =
+    &["status", "reason", "model", "results", "context", "usage", "timing_ms"];
+/// The same for a candidate and its result.
+pub(super) const RESULT_RESERVED: &[&str] =
+    &["logit", "retrieval", "truncated", "status", "reason"];
+
+/// The answer to a candidate set: one record of `crossrank.context.v1`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RerankedContext {
+    /// That of the set.
+    pub request_id: String,
+    /// That of the set.
+    pub query: String,
+    /// How much of the set was scored.
+    pub status: Status,
+    /// Why not all of it.
+    pub reason: Option<Reason>,
+    /// What scored.
+    pub model: Model,
+    /// Best first.
+    pub results: Vec<Ranked>,
+    /// The prompt-ready text; absent where it is switched off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
+    /// What it took.
+    pub usage: Usage,
+    /// How long it took.
+    pub timing_ms: TimingMs,
+    /// Fields of the set that are not known.
+    #[serde(flatten)]
+    pub extra: UnknownFields,
+}
+
+/// How much of a set was scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// All of it.
+    Reranked,
+    /// Some of it; the rest is `unscored`, behind, in first-stage order.
+    Partial,
+    /// Nothing: the results stand in first-stage order.
+    Passthrough,
+}
+
+/// Why a candidate has no score, or a set not all of its scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// `expires_at` had passed before scoring began.
+    Expired,
+    /// More candidates than [`candidates_max`](super::Limits::candidates_max).
+    OverCandidateLimit,
+    /// The passage is empty or only white space.
+    EmptyText,
+    /// The model gave no finite logit.
+    LogitNotFinite,
+}
+
+/// What scored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// Its name.
+    pub id: String,
+    /// Which state of it, where known.
+    pub revision: Option<String>,
+    /// Number format of weights and activations.
+    pub precision: String,
+    /// What computed.
+    pub backend: String,
+}
+
+/// A candidate with its place in the answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ranked {
+    /// That of the candidate.
+    pub id: String,
+    /// From 1.
+    pub rank: usize,
+    /// What the model said; absent where `unscored`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logit: Option<f32>,
+    /// Its sigmoid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// The passage; absent where an answer repeats ids only, like all that follows but
+    /// `truncated`, `status` and `reason`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Its title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Who retrieved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Where it stood in the first stage.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retrieval: Vec<Retrieval>,
+    /// Whether only a part of the passage was scored, or kept.
+    pub truncated: bool,
+    /// Whether it has a score.
+    pub status: ResultStatus,
+    /// Why it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// The caller's own, byte for byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Box<RawValue>>,
+    /// Fields of the candidate that are not known.
+    #[serde(flatten)]
+    pub extra: UnknownFields,
+}
+
+/// Whether a result has a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultStatus {
+    /// It has `logit` and `score`.
+    Scored,
+    /// It has neither, but a `reason`.
+    Unscored,
+}
+
+/// The prompt-ready text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Context {
+    /// The text.
+    pub text: String,
+    /// How long it is.
+    pub tokens: usize,
+    /// Ids of the passages in it, in its order.
+    pub passages: Vec<String>,
+    /// Passages left out because a better one says nearly the same.
+    pub duplicates: Vec<Duplicate>,
+    /// Id of the passage that was cut to fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<String>,
+}
+
+/// A passage that says nearly the same as a better one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Duplicate {
+    /// The one left out.
+    pub id: String,
+    /// The better one.
+    pub of: String,
+}
+
+/// What an answer took.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Candidates of the set, after merging.
+    pub candidates: usize,
+    /// Pairs scored, from the cache included.
+    pub pairs: usize,
+    /// Tokens the model read.
+    pub tokens: usize,
+    /// Pairs whose logit was known already.
+    pub cache_hits: usize,
+    /// Passages of which only a part was scored, or kept.
+    pub truncated: usize,
+    /// Whether only a part of the query was used.
+    pub query_truncated: bool,
+}
+
+/// How long an answer took, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TimingMs {
+    /// From claim to first batch.
+    #[serde(deserialize_with = "read::exact")]
+    pub queue: f64,
+    /// From first batch to last logit.
+    #[serde(deserialize_with = "read::exact")]
+    pub score: f64,
+    /// From claim to answer.
+    #[serde(deserialize_with = "read::exact")]
+    pub total: f64,
+}
+
+// === impl Status ===
+
+impl Status {
+    /// What a set is, by the reasons for which its candidates are unscored, in first-stage order
+    /// (`None`: scored). The first reason stands for all. A set without candidates is reranked.
+    pub fn of(unscored: impl IntoIterator<Item = Option<Reason>>) -> (Self, Option<Reason>) {
+        let (mut scored, mut first) = (false, None);
+        for reason in unscored {
+            scored |= reason.is_none();
+            first = first.or(reason);
+        }
+        match (first, scored) {
+            (None, _) => (Self::Reranked, None),
+            (reason, true) => (Self::Partial, reason),
+            (reason, false) => (Self::Passthrough, reason),
+        }
+    }
+}
+
+// === impl Ranked ===
+
+impl Ranked {
+    /// A result with a score; `truncated` is what the tokenizer says.
+    pub fn scored(candidate: Candidate, logit: f32, score: f64, truncated: bool) -> Self {
+        let mut ranked = Self::new(candidate, ResultStatus::Scored);
+        ranked.logit = Some(logit);
+        ranked.score = Some(score);
+        ranked.truncated |= truncated;
+        ranked
+    }
+
+    /// A result without a score.
+    pub fn unscored(candidate: Candidate, reason: Reason) -> Self {
+        let mut ranked = Self::new(candidate, ResultStatus::Unscored);
+        ranked.reason = Some(reason);
+        ranked
+    }
+
+    fn new(candidate: Candidate, status: ResultStatus) -> Self {
+        Self {
+            id: candidate.id,
+            rank: 0,
+            logit: None,
+            score: None,
+            text: Some(candidate.text),
+            title: candidate.title,
+            source: candidate.source,
+            retrieval: candidate.retrieval,
+            truncated: candidate.cut,
+            status,
+            reason: None,
+            metadata: candidate.metadata,
+            extra: candidate.extra,
+        }
+    }
+
+    /// Leaves out what `results` does not repeat.
+    pub fn reduce(&mut self, results: Results) {
+        match results {
+            Results::Full => {}
+            Results::Ids => {
+                self.text = None;
+                self.title = None;
+                self.source = None;
+                self.retrieval = Vec::new();
+                self.metadata = None;
+                self.extra = UnknownFields::default();
+            }
+        }
+    }
+}
+
+// === impl TimingMs ===
+
+impl TimingMs {
+    /// Durations as the wire has them: milliseconds, to the microsecond.
+    pub fn new(queue: Duration, score: Duration, total: Duration) -> Self {
+        let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+        Self { queue: ms(queue), score: ms(score), total: ms(total) }
+    }
+}
+
+/// The value of the output record.
+pub fn encode(answer: &RerankedContext) -> Vec<u8> {
+    let mut json = Vec::with_capacity(4096);
+    match serde_json::to_writer(&mut json, answer) {
+        Ok(()) => json,
+        // Keys are strings, values are JSON, and a Vec takes every byte.
+        Err(error) => unreachable!("an answer is always JSON: {error}"),
+    }
+}
