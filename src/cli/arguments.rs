@@ -55,7 +55,7 @@ impl ConfigArguments {
 // === impl ModelArguments ===
 
 impl ModelArguments {
-    fn flags(&self) -> Vec<(String, String, &'static str)> {
+    pub(super) fn flags(&self) -> Vec<(String, String, &'static str)> {
         let path = self.model.as_ref().map(|path| path.display().to_string());
         let number = |n: Option<usize>| n.map(|n| n.to_string());
         [

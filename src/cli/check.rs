@@ -44,14 +44,18 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
         config.worker.dead_letter_topic,
     ];
     let settings = config.kafka;
-    let probe = tokio::task::spawn_blocking(move || kafka::probe(&settings, &topics));
+    let probe = tokio::task::spawn_blocking(move || {
+        kafka::probe(&settings, &topics.each_ref().map(String::as_str))
+    });
     let report = probe.await.map_err(|error| CliError::Panicked { reason: error.to_string() })?;
     print(&describe(&report.map_err(CliError::Kafka)?))
 }
 
 fn describe(report: &ClusterReport) -> String {
-    let topics = report.topics.iter().map(|t| format!("# topic {}: {} partitions\n", t.name, t.partitions));
-    format!("# brokers: {} reachable\n{}", report.brokers, topics.collect::<String>())
+    let (brokers, principal) = (report.brokers.join(", "), &report.principal);
+    let topics = report.topics.iter();
+    let topics = topics.map(|t| format!("# topic {}: {} partitions\n", t.name, t.partitions));
+    format!("# brokers: {brokers}, as {principal}\n{}", topics.collect::<String>())
 }
 
 fn print(text: &str) -> Result<(), CliError> {

@@ -35,7 +35,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
         }
     };
     let outcome = worker.run(async move { shutdown.asked().await }).await;
-    tracing::info!(counts = %counts.snapshot(), "stopped");
+    counts.snapshot().log();
+    tracing::info!("stopped");
     Ok(outcome?)
 }
 
@@ -53,7 +54,7 @@ async fn connect(
         config.worker.dead_letter_topic.clone(),
     ];
     let connected = tokio::task::spawn_blocking(move || {
-        kafka::probe(&settings, &topics)?;
+        kafka::probe(&settings, &topics.each_ref().map(String::as_str))?;
         Ok((KafkaSource::start(&settings)?, KafkaSink::start(&settings)?))
     });
     let connected = connected.await;

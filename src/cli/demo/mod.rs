@@ -1,0 +1,107 @@
+//! Everything in one process: librdkafka's mock broker, the worker, sample sets.
+
+mod fixture;
+mod show;
+mod table;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::sync::oneshot;
+
+use super::signals::Shutdown;
+use super::{CliError, ModelArguments, start};
+use crate::config::{self, Config, Sources};
+use crate::kafka::{InProcessCluster, KafkaSink, KafkaSource};
+use crate::telemetry::{self, Counts};
+use crate::worker::Worker;
+
+/// Sets that are timed at most; the mock broker forgets what is over 5 MiB a partition.
+const SETS_MAX: u16 = 1000;
+const PARTITIONS: i32 = 4;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Candidate sets for the throughput at the end; 0 leaves it out.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(..=i64::from(SETS_MAX)))]
+    sets: u16,
+    #[command(flatten)]
+    model: ModelArguments,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
+    let cluster = InProcessCluster::start(&[]).map_err(CliError::Kafka)?;
+    let (config, _model) = configure(&arguments.model, &cluster)?;
+    telemetry::init(&config.reranking.telemetry).map_err(CliError::Telemetry)?;
+    let mut shutdown = Shutdown::listen().map_err(CliError::Signals)?;
+    tokio::select! {
+        shown = demonstrate(config, usize::from(arguments.sets)) => shown,
+        () = shutdown.asked() => Ok(()),
+    }
+}
+
+async fn demonstrate(config: Config, sets: usize) -> Result<(), CliError> {
+    let reranker = start::reranker(config.reranking.clone(), Arc::new(Counts::default())).await?;
+    let reranker = Arc::new(reranker);
+    let counts = Arc::clone(reranker.counts());
+    let source = KafkaSource::start(&config.kafka).map_err(CliError::Kafka)?;
+    let sink = KafkaSink::start(&config.kafka).map_err(CliError::Kafka)?;
+    let group = config.kafka.group.clone();
+    let worker = Worker::new(source, sink, reranker, &group, config.worker.clone());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let worker = tokio::spawn(worker.run(async move {
+        // Dropped or sent, both mean stop.
+        let _either = stopped.await;
+    }));
+    let mut show = show::Show::start(&config)?;
+    show.before_and_after().await?;
+    if sets > 0 {
+        show.throughput(sets).await?;
+    }
+    let _already_ended = stop.send(());
+    worker.await.map_err(|error| CliError::Panicked { reason: error.to_string() })??;
+    let counts = counts.snapshot();
+    print(&format!(
+        "\nThe worker claimed {} sets, published {}, and committed all of them.\n",
+        counts.sets_claimed, counts.sets_published
+    ))
+}
+
+/// The configuration of the demonstration: defaults and flags only, so that it is the same
+/// everywhere. The folder is that of the fixture, where one is used.
+fn configure(
+    model: &ModelArguments,
+    cluster: &InProcessCluster,
+) -> Result<(Config, Option<fixture::Folder>), CliError> {
+    print(
+        "crossrank demo: a worker and a broker in one process.\n\
+         The broker is librdkafka's own mock: it keeps nothing, and ends with this command.\n",
+    )?;
+    let mut flags = model.flags();
+    let folder = if model.model.is_some() {
+        None
+    } else {
+        print(
+            "The model is a test fixture with random weights, so this order means nothing; \
+             --model DIR takes a real one.\n",
+        )?;
+        let folder = fixture::unpack().map_err(CliError::Temporary)?;
+        flags.push(("model.path".to_owned(), folder.path().display().to_string(), "demo"));
+        Some(folder)
+    };
+    flags.push(("kafka.brokers".to_owned(), cluster.brokers(), "demo"));
+    flags.push(("log.filter".to_owned(), "warn".to_owned(), "demo"));
+    let config = config::load(Sources { flags, ..Sources::default() })?.worker()?;
+    let topics =
+        [&config.kafka.input_topic, &config.worker.output_topic, &config.worker.dead_letter_topic];
+    for topic in topics {
+        cluster.create_topic(topic, PARTITIONS).map_err(CliError::Kafka)?;
+    }
+    Ok((config, folder))
+}
+
+fn print(text: &str) -> Result<(), CliError> {
+    let mut out = io::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::Write)
+}

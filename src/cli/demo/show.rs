@@ -1,0 +1,116 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use super::table;
+use super::{CliError, Config, KafkaSink, KafkaSource, print};
+use crate::stream::{Record, RecordSink, RecordSource};
+use crate::wire::{self, CandidateSet, RerankedContext};
+
+const SAMPLES: &str = include_str!("sets.jsonl");
+/// Longer than the slowest real model takes for the samples on one core.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Plays both neighbours of the worker: retrieval before it, prompt assembly behind it.
+pub(super) struct Show {
+    samples: Vec<(Bytes, CandidateSet)>,
+    producer: Arc<KafkaSink>,
+    consumer: KafkaSource,
+    input_topic: String,
+}
+
+// === impl Show ===
+
+impl Show {
+    pub(super) fn start(config: &Config) -> Result<Self, CliError> {
+        let samples = SAMPLES.lines().map(|line| {
+            let set = wire::decode(Some(line.as_bytes()), &config.reranking.limits);
+            let set = set.map_err(|error| CliError::Demo { reason: error.to_string() })?;
+            Ok((Bytes::from_static(line.as_bytes()), set))
+        });
+        let reader = crate::kafka::Settings {
+            input_topic: config.worker.output_topic.clone(),
+            group: "prompt-assembly".to_owned(),
+            ..config.kafka.clone()
+        };
+        Ok(Self {
+            samples: samples.collect::<Result<_, CliError>>()?,
+            producer: Arc::new(KafkaSink::start(&config.kafka).map_err(CliError::Kafka)?),
+            consumer: KafkaSource::start(&reader).map_err(CliError::Kafka)?,
+            input_topic: config.kafka.input_topic.clone(),
+        })
+    }
+
+    /// Sends each sample once and prints its order before and after.
+    pub(super) async fn before_and_after(&mut self) -> Result<(), CliError> {
+        let count = self.samples.len();
+        print(&format!("\n{count} candidate sets are sent; the group forms in a few seconds.\n"))?;
+        self.send(count).await?;
+        let mut answers = HashMap::new();
+        while answers.len() < count {
+            let answer = self.receive().await?;
+            answers.insert(answer.request_id.clone(), answer);
+        }
+        if let Some(answer) = answers.values().next() {
+            let model = &answer.model;
+            let revision = model.revision.as_deref().unwrap_or("?");
+            let (id, precision, backend) = (&model.id, &model.precision, &model.backend);
+            print(&format!("Scored by {id} ({revision}), {precision} on {backend}.\n"))?;
+        }
+        for (_, set) in &self.samples {
+            if let Some(answer) = answers.get(&set.request_id) {
+                print(&format!("\n{}", table::before_and_after(set, answer)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends `sets` sets at once and prints how fast they came back.
+    pub(super) async fn throughput(&mut self, sets: usize) -> Result<(), CliError> {
+        let started = Instant::now();
+        self.send(sets).await?;
+        let (mut pairs, mut tokens) = (0, 0);
+        for _ in 0..sets {
+            let usage = self.receive().await?.usage;
+            pairs += usage.pairs;
+            tokens += usage.tokens;
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let per_second = |n: usize| n as f64 / seconds;
+        print(&format!(
+            "\nThroughput, from the input topic to the output topic: {sets} sets in {seconds:.2} s \
+             = {:.0} sets/s, {:.0} pairs/s, {:.0} tokens/s.\n",
+            per_second(sets),
+            per_second(pairs),
+            per_second(tokens)
+        ))
+    }
+
+    /// Sends the samples round and round, `count` in all, without waiting for one after the other.
+    async fn send(&self, count: usize) -> Result<(), CliError> {
+        let mut sending = JoinSet::new();
+        for (value, _) in self.samples.iter().cycle().take(count) {
+            let record = Record { value: Some(value.clone()), ..Record::default() };
+            let (producer, topic) = (Arc::clone(&self.producer), self.input_topic.clone());
+            sending.spawn(async move { producer.publish(&topic, record).await });
+        }
+        while let Some(sent) = sending.join_next().await {
+            let sent = sent.map_err(|error| CliError::Panicked { reason: error.to_string() })?;
+            sent.map_err(|error| CliError::Demo { reason: crate::error_text(&error) })?;
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self) -> Result<RerankedContext, CliError> {
+        let failed = |reason: String| CliError::Demo { reason };
+        let claimed = tokio::time::timeout(ANSWER_TIMEOUT, self.consumer.claim()).await;
+        let claimed = claimed.map_err(|_| failed("no answer came in time".to_owned()))?;
+        let claimed = claimed.map_err(|error| failed(crate::error_text(&error)))?;
+        claimed.ack.published();
+        let value = claimed.record.value.unwrap_or_default();
+        serde_json::from_slice(&value).map_err(|error| failed(error.to_string()))
+    }
+}

@@ -1,0 +1,123 @@
+use std::io::Write;
+
+use crate::*;
+
+fn rerank(arguments: &[&str], input: &str) -> Output {
+    let model = model();
+    let mut all = vec!["rerank", "--model", model.to_str().unwrap()];
+    all.extend(arguments);
+    run(&mut crossrank(&all), input.as_bytes())
+}
+
+#[test]
+fn answers_come_in_the_order_of_the_lines() {
+    let input: Vec<_> = (0..500).map(set).collect();
+    let output = rerank(&[], &input.join("\n"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let ids: Vec<_> = lines(&output).iter().map(|a| a["request_id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids, (0..500).map(|id| id.to_string()).collect::<Vec<_>>());
+    for (id, answer) in lines(&output).iter().enumerate() {
+        assert_eq!(answer["results"].as_array().unwrap().len(), id % 7);
+        assert_eq!(answer["status"], "reranked");
+    }
+}
+
+#[test]
+fn files_gzip_and_standard_input_are_read_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("a.jsonl");
+    std::fs::write(&plain, format!("{}\n\n{}", set(1), set(2))).unwrap();
+    let zipped = folder.path().join("b.jsonl.gz");
+    // Two members, as `cat a.gz b.gz` makes them.
+    let mut bytes = Vec::new();
+    for id in [3, 4] {
+        let mut gzip = flate2::write::GzEncoder::new(&mut bytes, flate2::Compression::fast());
+        gzip.write_all(format!("{}\n", set(id)).as_bytes()).unwrap();
+        gzip.finish().unwrap();
+    }
+    std::fs::write(&zipped, bytes).unwrap();
+    let files = [plain.to_str().unwrap(), zipped.to_str().unwrap(), "-"];
+    let output = rerank(&files, &set(5));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let ids: Vec<_> = lines(&output).iter().map(|a| a["request_id"].clone()).collect();
+    assert_eq!(ids, ["1", "2", "3", "4", "5"]);
+}
+
+#[test]
+fn a_bad_line_is_reported_with_its_number_and_the_rest_goes_on() {
+    let input = [set(1), "not JSON".to_owned(), set(2), "{}".to_owned(), set(3)].join("\n");
+    let output = rerank(&[], &input);
+    assert_eq!(lines(&output).len(), 3);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(told.contains("stdin:2: ") && told.contains("[invalid_json]"), "{told}");
+    assert!(told.contains("stdin:4: ") && told.contains("request_id"), "{told}");
+    assert!(told.contains("2 of 5 lines"), "{told}");
+}
+
+#[test]
+fn strict_stops_at_the_first_bad_line() {
+    let input = [set(1), "not JSON".to_owned(), set(2)].join("\n");
+    let output = rerank(&["--strict"], &input);
+    assert_eq!(lines(&output).len(), 1);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("stdin:2: "), "{}", stderr(&output));
+}
+
+#[test]
+fn a_line_over_the_limit_is_skipped_not_held() {
+    let long = format!(r#"{{"request_id": "{}"}}"#, "x".repeat(5 << 20));
+    let output = rerank(&[], &[set(1), long, set(2)].join("\n"));
+    assert_eq!(lines(&output).len(), 2);
+    assert!(stderr(&output).contains("[record_too_large]"), "{}", stderr(&output));
+}
+
+#[test]
+fn nothing_in_is_nothing_out() {
+    let output = rerank(&[], "");
+    assert!(output.status.success());
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn flags_change_what_comes_out() {
+    let output = rerank(&["--top-n", "2"], &set(6));
+    assert_eq!(lines(&output)[0]["results"].as_array().unwrap().len(), 2);
+    let long = json!({"request_id": "r", "query": "q",
+        "candidates": [{"id": "a", "text": "word ".repeat(40)}]});
+    let truncated = |arguments: &[&str]| {
+        lines(&rerank(arguments, &long.to_string()))[0]["results"][0]["truncated"].clone()
+    };
+    assert_eq!(truncated(&["--max-length", "32"]), true);
+    assert_eq!(truncated(&[]), false);
+}
+
+#[test]
+fn every_backend_gives_the_same_order() {
+    let input: Vec<_> = (0..40).map(set).collect();
+    let order = |backend: &str| {
+        let output = rerank(&["--backend", backend], &input.join("\n"));
+        assert!(output.status.success(), "{}", stderr(&output));
+        let ids = |answer: &Value| {
+            let results = answer["results"].as_array().unwrap().clone();
+            results.into_iter().map(|r| r["id"].clone()).collect::<Vec<_>>()
+        };
+        lines(&output).iter().map(ids).collect::<Vec<_>>()
+    };
+    assert_eq!(order("flex"), order("ndarray"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sets.jsonl");
+    let sets: Vec<_> = (0..3000).map(|_| set(6)).collect();
+    std::fs::write(&file, sets.join("\n")).unwrap();
+    let model = model();
+    let mut command = crossrank(&["rerank", "--model", model.to_str().unwrap()]);
+    command.arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}

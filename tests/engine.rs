@@ -1,0 +1,103 @@
+//! The engine with a real, if tiny, model: what goes in comes out, whatever else is under way.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crossrank::engine::{
+    Backend, Engine, PackerLimits, Precision, ScoreRequest, Scorer, Settings, SetScores, StartError,
+};
+
+fn settings() -> Settings {
+    Settings {
+        model: Path::new(env!("CARGO_MANIFEST_DIR")).join("model/fixtures/tiny-bert"),
+        backend: Backend::Flex,
+        precision: Precision::F32,
+        tokens_max: None,
+        query_tokens_max: 16,
+        replicas: Some(3),
+        tokenizers: Some(2),
+        packer: PackerLimits { batch_tokens_max: Some(256), queue_tokens_max: 2048 },
+    }
+}
+
+/// Passages of many lengths; no two sets are alike.
+fn request(id: usize) -> ScoreRequest {
+    let passage = |place: usize| format!("set {id} {}", "word and thing ".repeat(id * place % 23));
+    ScoreRequest::new(format!("query {id}"), (0..20).map(passage).collect())
+}
+
+fn logits(scores: &SetScores) -> Vec<f32> {
+    scores.pairs.iter().map(|pair| pair.logit.unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_scores_the_same_alone_and_among_many() {
+    let engine = Arc::new(Engine::start(&settings()).unwrap());
+    let mut alone = Vec::new();
+    for id in 0..60 {
+        alone.push(engine.score(request(id)).await.unwrap());
+    }
+    let mut together = tokio::task::JoinSet::new();
+    for id in 0..60 {
+        let engine = Arc::clone(&engine);
+        together.spawn(async move { (id, engine.score(request(id)).await.unwrap()) });
+    }
+    while let Some(scored) = together.join_next().await {
+        let (id, scores) = scored.unwrap();
+        for (together, alone) in logits(&scores).iter().zip(logits(&alone[id])) {
+            assert!((together - alone).abs() < 1e-5, "set {id}: {together} and {alone}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_replica_and_many_give_the_same_scores() {
+    let one = Engine::start(&Settings { replicas: Some(1), tokenizers: Some(1), ..settings() }).unwrap();
+    let many = Engine::start(&Settings { replicas: Some(8), ..settings() }).unwrap();
+    let (one, many) = tokio::join!(one.score(request(7)), many.score(request(7)));
+    assert_eq!(logits(&one.unwrap()), logits(&many.unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn truncation_is_told_for_query_and_passage() {
+    let engine = Engine::start(&settings()).unwrap();
+    let passages = vec!["short".to_owned(), "long ".repeat(5000)];
+    let scores = engine.score(ScoreRequest::new("word ".repeat(40), passages)).await.unwrap();
+    assert!(scores.query_truncated);
+    assert_eq!(scores.pairs.iter().map(|p| p.truncated).collect::<Vec<_>>(), [false, true]);
+    let scores = engine.score(ScoreRequest::new("word", vec!["short".to_owned()])).await.unwrap();
+    assert!(!scores.query_truncated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_goes_away_does_not_hold_up_the_others() {
+    let engine = Arc::new(Engine::start(&settings()).unwrap());
+    for id in 0..50 {
+        let given_up = tokio::spawn({
+            let engine = Arc::clone(&engine);
+            async move { engine.score(request(id)).await }
+        });
+        tokio::task::yield_now().await;
+        given_up.abort();
+    }
+    assert_eq!(engine.score(request(3)).await.unwrap().pairs.len(), 20);
+}
+
+#[test]
+fn the_model_says_who_it_is() {
+    let engine = Engine::start(&settings()).unwrap();
+    let model = engine.model();
+    assert!(model.revision.starts_with("sha256:"), "{}", model.revision);
+    assert_eq!((model.precision.as_str(), model.backend.as_str()), ("f32", "flex"));
+}
+
+#[test]
+fn a_start_that_fails_names_the_cause() {
+    let nowhere = Settings { model: PathBuf::from("/nowhere"), ..settings() };
+    let error = Engine::start(&nowhere).map(|_| ()).unwrap_err();
+    assert!(matches!(error, StartError::Model(_)));
+    assert!(crossrank::error_text(&error).contains("/nowhere"), "{}", crossrank::error_text(&error));
+    let too_long = Settings { tokens_max: Some(1_000_000), ..settings() };
+    let error = Engine::start(&too_long).map(|_| ()).unwrap_err();
+    assert!(matches!(error, StartError::Tokenizer(_)), "{}", crossrank::error_text(&error));
+}
