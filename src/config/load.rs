@@ -4,13 +4,9 @@ use std::path::PathBuf;
 
 use config::{Map, Value, ValueKind};
 
-use super::layers::{self, Findings, Layer, PREFIX};
+use super::layers::{self, DEFAULTS_NAME, Findings, Layer, PREFIX};
 use super::problem::{Errors, Problem};
 use super::{Config, Reranking, effective, guarded, keys, raw, validate};
-
-/// The origin of a value that nobody set.
-pub(super) const DEFAULTS_NAME: &str = "default.toml";
-const DEFAULTS: &str = include_str!("default.toml");
 
 /// Where the configuration comes from. Later ones override earlier ones.
 #[derive(Clone, Default)]
@@ -60,7 +56,7 @@ pub fn environment() -> BTreeMap<String, String> {
 /// can be checked against it. Problems of the other layers are reported beside this one.
 pub fn load(sources: Sources) -> Result<Raw, Errors> {
     let mut findings = Findings::default();
-    let defaults = layers::file(DEFAULTS_NAME, DEFAULTS, &mut findings);
+    let defaults = layers::defaults(&mut findings);
     let file = match &sources.file {
         Some(path) => match std::fs::read_to_string(path) {
             Ok(text) => layers::file(&path.display().to_string(), &text, &mut findings),
@@ -73,7 +69,7 @@ pub fn load(sources: Sources) -> Result<Raw, Errors> {
     };
     let environment = layers::environment(&sources.environment, &mut findings);
     let flags = layers::flags(&sources.flags, &mut findings);
-    let (Some(defaults), Some(file)) = (defaults, file) else {
+    let Some(file) = file else {
         return Err(Errors(findings.problems));
     };
     let merged = config::Config::builder()

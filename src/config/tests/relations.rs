@@ -151,7 +151,7 @@ fn reranking_needs_no_kafka() {
 #[test]
 fn context_that_is_switched_off_is_absent() {
     let given = Given::default().file(COMPLETE);
-    assert_eq!(given.worker().reranking.context.unwrap().duplicate_similarity, Some(0.9));
+    assert_eq!(given.worker().reranking.context.unwrap().duplicate_similarity, Some(0.8));
     let kept = given.layered("context.drop_duplicates=false");
     assert_eq!(kept.worker().reranking.context.unwrap().duplicate_similarity, None);
     let off = kept.layered("context.enabled=false context.tokenizer=Cargo.toml");

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::Check;
-use crate::config::{Reranking, load::DEFAULTS_NAME, raw};
+use crate::config::{Reranking, layers::DEFAULTS_NAME, raw};
 use crate::{context, engine, rank, telemetry, wire};
 
 /// `[CLS] query [SEP] passage [SEP]`
