@@ -83,9 +83,10 @@ pub fn load(sources: Sources) -> Result<Raw, Errors> {
     if let ValueKind::Table(table) = &merged.cache.kind {
         flatten("", table, &mut settings);
     }
-    let values = merged.try_deserialize().expect(
-        "checked values fit their fields: the tests of this room hold keys and fields together",
-    );
+    let mut values: raw::Values = merged
+        .try_deserialize()
+        .expect("every key fits its field: the tests of this room hold them together");
+    query_gives_way(&mut values, &mut settings);
     Ok(Raw { values, settings, problems: findings.problems, unsound: findings.unsound })
 }
 
@@ -139,6 +140,20 @@ fn unreadable(path: String, error: &std::io::Error) -> Problem {
         origin: path,
         wrong: format!("the configuration file cannot be read: {error}"),
         remedy: "give the path of a readable TOML file".to_owned(),
+    }
+}
+
+/// A default that was made for a longer pair gives way to a shorter one.
+fn query_gives_way(values: &mut raw::Values, settings: &mut BTreeMap<String, Setting>) {
+    let model = &mut values.model;
+    let (Some(pair), Some(query)) = (model.tokens_max, settings.get_mut("model.query_tokens_max"))
+    else {
+        return;
+    };
+    if query.origin == DEFAULTS_NAME && model.query_tokens_max > pair / 4 {
+        model.query_tokens_max = pair / 4;
+        query.shown = ValueKind::from(model.query_tokens_max as u64);
+        query.origin = "a quarter of model.tokens_max".to_owned();
     }
 }
 
