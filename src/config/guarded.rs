@@ -1,70 +1,57 @@
-//! The librdkafka properties that `kafka.client` may not set.
+//! The librdkafka properties that `kafka.client` may not set, and those that are secret.
 
-/// Properties that carry a guarantee, and what would break.
-const GUARANTEES: &[(&str, &str)] = &[
-    ("acks", "a record counts as published once every in-sync replica has it"),
-    ("request.required.acks", "a record counts as published once every in-sync replica has it"),
-    ("auto.commit.enable", "offsets are committed only for settled records"),
-    ("auto.commit.interval.ms", "offsets are committed only for settled records"),
+/// Each with the guarantee that it carries, or the key that sets it.
+const GUARDED: &[(&str, &str)] = &[
+    ("acks", "an answer counts once every in-sync replica has it"),
+    ("allow.auto.create.topics", "a missing topic is an error, not a reason to create one"),
+    ("auto.commit.enable", "an offset is committed only once its answer is acknowledged"),
+    ("auto.commit.interval.ms", "use kafka.commit_interval_ms"),
     ("auto.offset.reset", "a partition without a committed offset is read from its start"),
-    ("enable.auto.commit", "offsets are committed only for settled records"),
-    ("enable.auto.offset.store", "offsets are committed only for settled records"),
-    ("enable.gapless.guarantee", "a failed record is retried, it does not end the producer"),
-    ("enable.idempotence", "a retried record is stored once"),
-    ("enable.partition.eof", "the end of a partition is not a record"),
+    ("bootstrap.servers", "use kafka.brokers"),
+    ("delivery.timeout.ms", "use kafka.delivery_timeout_ms"),
+    ("enable.auto.commit", "an offset is committed only once its answer is acknowledged"),
+    ("enable.auto.offset.store", "an offset is committed only once its answer is acknowledged"),
+    ("enable.gapless.guarantee", "a record that cannot be written is retried by the worker"),
+    ("enable.idempotence", "a record that is sent again is stored once"),
+    ("enable.partition.eof", "the end of a partition is no event"),
+    ("enable.sasl.oauthbearer.unsecure.jwt", "use kafka.security.sasl.token_file"),
+    ("fetch.message.max.bytes", "use kafka.prefetch_bytes"),
+    ("group.id", "use kafka.group"),
     ("group.protocol", "draining on a rebalance relies on the classic protocol"),
+    ("heartbeat.interval.ms", "it follows from kafka.session_timeout_ms"),
     ("isolation.level", "records of aborted transactions are not read"),
-    ("max.in.flight", "retries keep the order of records"),
-    ("max.in.flight.requests.per.connection", "retries keep the order of records"),
-    ("message.send.max.retries", "a record is retried until its delivery timeout"),
+    ("log.queue", "the worker serves the log itself"),
+    ("max.in.flight", "a record that is sent again keeps its place"),
+    ("max.in.flight.requests.per.connection", "a record that is sent again keeps its place"),
+    ("max.partition.fetch.bytes", "use kafka.prefetch_bytes"),
+    ("message.max.bytes", "use kafka.record_bytes_max"),
+    ("message.send.max.retries", "kafka.delivery_timeout_ms ends the retries of a record"),
+    ("message.timeout.ms", "use kafka.delivery_timeout_ms"),
+    ("metadata.broker.list", "use kafka.brokers"),
     ("partition.assignment.strategy", "draining on a rebalance relies on cooperative-sticky"),
-    ("retries", "a record is retried until its delivery timeout"),
-    ("transactional.id", "the worker does not use transactions"),
+    ("queued.max.messages.kbytes", "use kafka.prefetch_bytes"),
+    ("request.required.acks", "an answer counts once every in-sync replica has it"),
+    ("retries", "kafka.delivery_timeout_ms ends the retries of a record"),
+    ("sasl.mechanism", "use kafka.security.sasl.mechanism"),
+    ("sasl.mechanisms", "use kafka.security.sasl.mechanism"),
+    ("sasl.oauthbearer.config", "use kafka.security.sasl.token_file"),
+    ("sasl.oauthbearer.method", "use kafka.security.sasl.token_file"),
+    ("sasl.password", "use kafka.security.sasl.password"),
+    ("sasl.username", "use kafka.security.sasl.username"),
+    ("security.protocol", "it follows from kafka.security.tls and kafka.security.sasl.mechanism"),
+    ("session.timeout.ms", "use kafka.session_timeout_ms"),
+    ("ssl.ca.location", "use kafka.security.ca_file"),
+    ("ssl.certificate.location", "use kafka.security.certificate_file"),
+    ("ssl.key.location", "use kafka.security.key_file"),
+    ("transactional.id", "the producer is idempotent, not transactional"),
 ];
 
-/// Properties that a key of ours sets.
-const OWNED: &[(&str, &str)] = &[
-    ("bootstrap.servers", "kafka.brokers"),
-    ("metadata.broker.list", "kafka.brokers"),
-    ("group.id", "kafka.group"),
-    ("session.timeout.ms", "kafka.session_timeout_ms"),
-    ("delivery.timeout.ms", "kafka.delivery_timeout_ms"),
-    ("message.timeout.ms", "kafka.delivery_timeout_ms"),
-    ("message.max.bytes", "kafka.record_bytes_max"),
-    ("queued.max.messages.kbytes", "kafka.prefetch_bytes"),
-    ("security.protocol", "kafka.security.tls and kafka.security.sasl.mechanism"),
-    ("ssl.ca.location", "kafka.security.ca_file"),
-    ("ssl.certificate.location", "kafka.security.certificate_file"),
-    ("ssl.key.location", "kafka.security.key_file"),
-    ("sasl.mechanism", "kafka.security.sasl.mechanism"),
-    ("sasl.mechanisms", "kafka.security.sasl.mechanism"),
-    ("sasl.username", "kafka.security.sasl.username"),
-    ("sasl.password", "kafka.security.sasl.password"),
-    ("sasl.oauthbearer.config", "kafka.security.sasl.token_file"),
-    ("sasl.oauthbearer.method", "kafka.security.sasl.token_file"),
-    ("enable.sasl.oauthbearer.unsecure.jwt", "kafka.security.sasl.token_file"),
-];
-
-/// Why a property may not be set.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Guard {
-    /// It carries this guarantee.
-    Guarantee(&'static str),
-    /// This key sets it.
-    Owned(&'static str),
-}
-
-/// Why `property` may not be set, if so.
-pub(super) fn guard(property: &str) -> Option<Guard> {
-    let entry = |list: &[(&str, &'static str)]| {
-        list.iter().find(|(name, _)| *name == property).map(|(_, reason)| *reason)
-    };
-    entry(GUARANTEES).map(Guard::Guarantee).or_else(|| entry(OWNED).map(Guard::Owned))
+/// Why `property` may not be set, if it may not.
+pub(super) fn guarded(property: &str) -> Option<&'static str> {
+    GUARDED.iter().find(|(name, _)| *name == property).map(|(_, reason)| *reason)
 }
 
 /// Whether the value of `property` must not be printed.
 pub(super) fn is_secret(property: &str) -> bool {
-    ["password", "passphrase", "secret", "key.pem", "sasl.oauthbearer.config"]
-        .iter()
-        .any(|part| property.contains(part))
+    ["password", "passphrase", "secret", "key.pem"].iter().any(|part| property.contains(part))
 }

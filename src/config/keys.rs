@@ -31,8 +31,8 @@ pub(super) enum Kind {
 
 /// One day: any longer wait is a mistake of unit.
 const DAY_MS: u64 = 86_400_000;
-/// librdkafka's max.poll.interval.ms, which no session may outlast.
-const POLL_INTERVAL_MS: u64 = 300_000;
+/// What brokers allow at most, by default: group.max.session.timeout.ms.
+const SESSION_MS: u64 = 1_800_000;
 /// librdkafka's own limit of message.max.bytes.
 const RECORD_BYTES: u64 = 1_000_000_000;
 /// Counts beyond this are a mistake, and stay clear of overflow in sums.
@@ -44,8 +44,8 @@ pub(super) const KEYS: &[Key] = &[
     key("kafka.brokers", Kind::Text),
     key("kafka.group", Kind::Text),
     key("kafka.input_topic", Kind::Text),
-    key("kafka.session_timeout_ms", Kind::Whole(1_000, POLL_INTERVAL_MS)),
-    key("kafka.drain_timeout_ms", Kind::Whole(1, POLL_INTERVAL_MS)),
+    key("kafka.session_timeout_ms", Kind::Whole(1_000, SESSION_MS)),
+    key("kafka.drain_timeout_ms", Kind::Whole(1, SESSION_MS)),
     key("kafka.commit_interval_ms", Kind::Whole(10, 3_600_000)),
     key("kafka.delivery_timeout_ms", Kind::Whole(1_000, DAY_MS)),
     key("kafka.prefetch_bytes", Kind::Whole(65_536, BYTES)),
@@ -127,8 +127,8 @@ pub(super) fn variable(name: &str) -> String {
 /// The key that was probably meant by `unknown`: the nearest in spelling, or the one of the same
 /// name in another section.
 pub(super) fn nearest(unknown: &str) -> Option<&'static str> {
-    let leaf = |name: &str| name.rsplit('.').next().map(str::to_owned);
-    let by_leaf = KEYS.iter().find(|key| leaf(key.name) == leaf(unknown));
+    let leaf = unknown.rsplit('.').next();
+    let by_leaf = KEYS.iter().find(|key| key.name.rsplit('.').next() == leaf);
     let by_spelling = KEYS
         .iter()
         .map(|key| (strsim::osa_distance(key.name, unknown), key))
@@ -148,16 +148,15 @@ pub(super) fn nearest_section(unknown: &str) -> Option<&'static str> {
         .map(|(_, section)| section)
 }
 
-/// The keys of a section, as text.
+/// The keys of a section, or the sections where it is empty, as text.
 pub(super) fn listed(section: &str) -> String {
-    let names: Vec<&str> = KEYS
+    let mut names: Vec<&str> = KEYS
         .iter()
-        .filter_map(
-            |key| if section.is_empty() { Some(key.name) } else { below(key.name, section) },
-        )
-        .filter_map(|name| if section.is_empty() { name.split('.').next() } else { Some(name) })
+        .filter_map(|key| match section {
+            "" => key.name.split('.').next(),
+            section => below(key.name, section),
+        })
         .collect();
-    let mut names = names;
     names.dedup();
     names.join(", ")
 }

@@ -7,12 +7,15 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::given::Given;
-use super::guarded::{Guard, guard};
+use super::guarded::guarded;
 use super::keys::{self, CLIENT};
 use super::problem::Problem;
 
 /// What our environment variables begin with.
 pub(super) const PREFIX: &str = "CROSSRANK__";
+/// The origin of a value that nobody set.
+pub(super) const DEFAULTS_NAME: &str = "default.toml";
+const DEFAULTS: &str = include_str!("default.toml");
 
 /// The sound values of one layer, ready to be merged.
 #[derive(Clone, Debug, Default)]
@@ -38,23 +41,28 @@ struct Reader<'a> {
     findings: &'a mut Findings,
 }
 
+/// The built-in defaults.
+pub(super) fn defaults(findings: &mut Findings) -> Layer {
+    toml(DEFAULTS, &|_| DEFAULTS_NAME.to_owned(), findings).unwrap_or_default()
+}
+
 /// A TOML file, or `None` where it is not TOML.
 pub(super) fn file(name: &str, text: &str, findings: &mut Findings) -> Option<Layer> {
+    let line = |offset| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+    toml(text, &|offset| format!("{name}, line {}", line(offset)), findings)
+}
+
+fn toml(text: &str, origin: &dyn Fn(usize) -> String, findings: &mut Findings) -> Option<Layer> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
-        // The built-in defaults have a name that says enough.
-        let origin = |offset: usize| match name {
-            super::load::DEFAULTS_NAME => name.to_owned(),
-            name => format!("{name}, line {}", line(text, offset)),
-        };
         let mut reader = Reader::new(findings);
-        reader.table("", document.into_inner(), &origin);
+        reader.table("", document.into_inner(), origin);
         return Some(reader.layer);
     }
     // The error's own text quotes the line, which may hold a password.
     findings.problems.extend(errors.iter().map(|error| Problem {
         key: String::new(),
-        origin: format!("{name}, line {}", line(text, error.span().map_or(0, |span| span.start))),
+        origin: origin(error.span().map_or(0, |span| span.start)),
         wrong: format!("not valid TOML: {}", error.message()),
         remedy: "correct this line; text stands in double quotes".to_owned(),
     }));
@@ -143,22 +151,25 @@ impl<'a> Reader<'a> {
 
     fn property(&mut self, property: &str, given: Given<'_>, origin: String) {
         let name = format!("{CLIENT}.{property}");
-        match (guard(property), given.of_property()) {
-            (Some(Guard::Guarantee(reason)), _) => {
-                let wrong = format!("carries a guarantee: {reason}");
-                self.problem(&name, origin, wrong, "remove it".to_owned());
-            }
-            (Some(Guard::Owned(key)), _) => {
-                let wrong = "is set by another key".to_owned();
-                self.problem(&name, origin, wrong, format!("set {key} instead"));
-            }
-            (None, Err(wrong)) => {
-                let remedy = "give it text, a number, true or false".to_owned();
-                self.problem(&name, origin, wrong, remedy);
-            }
-            (None, Ok(text)) => {
+        let legal =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_');
+        if property.is_empty() || !property.chars().all(legal) {
+            let wrong = "is not the name of a librdkafka property".to_owned();
+            let remedy = "write it as librdkafka does, such as socket.keepalive.enable".to_owned();
+            return self.problem(&name, origin, wrong, remedy);
+        }
+        if let Some(reason) = guarded(property) {
+            let wrong = format!("may not be set: {reason}");
+            return self.problem(&name, origin, wrong, "remove it".to_owned());
+        }
+        match given.of_property() {
+            Ok(text) => {
                 let path = CLIENT.split('.').chain([property]);
                 self.layer.push(path, &origin, ValueKind::String(text));
+            }
+            Err(wrong) => {
+                let remedy = "give it text, a number, true or false".to_owned();
+                self.problem(&name, origin, wrong, remedy);
             }
         }
     }
@@ -242,8 +253,4 @@ fn property_of(variable: &str) -> String {
         "LOG_LEVEL" => "log_level".to_owned(),
         variable => variable.to_lowercase().replace('_', "."),
     }
-}
-
-fn line(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }

@@ -4,13 +4,9 @@ use std::path::PathBuf;
 
 use config::{Map, Value, ValueKind};
 
-use super::layers::{self, Findings, Layer, PREFIX};
+use super::layers::{self, DEFAULTS_NAME, Findings, Layer, PREFIX};
 use super::problem::{Errors, Problem};
 use super::{Config, Reranking, effective, guarded, keys, raw, validate};
-
-/// The origin of a value that nobody set.
-pub(super) const DEFAULTS_NAME: &str = "default.toml";
-const DEFAULTS: &str = include_str!("default.toml");
 
 /// Where the configuration comes from. Later ones override earlier ones.
 #[derive(Clone, Default)]
@@ -60,7 +56,7 @@ pub fn environment() -> BTreeMap<String, String> {
 /// can be checked against it. Problems of the other layers are reported beside this one.
 pub fn load(sources: Sources) -> Result<Raw, Errors> {
     let mut findings = Findings::default();
-    let defaults = layers::file(DEFAULTS_NAME, DEFAULTS, &mut findings);
+    let defaults = layers::defaults(&mut findings);
     let file = match &sources.file {
         Some(path) => match std::fs::read_to_string(path) {
             Ok(text) => layers::file(&path.display().to_string(), &text, &mut findings),
@@ -73,7 +69,7 @@ pub fn load(sources: Sources) -> Result<Raw, Errors> {
     };
     let environment = layers::environment(&sources.environment, &mut findings);
     let flags = layers::flags(&sources.flags, &mut findings);
-    let (Some(defaults), Some(file)) = (defaults, file) else {
+    let Some(file) = file else {
         return Err(Errors(findings.problems));
     };
     let merged = config::Config::builder()
@@ -87,9 +83,10 @@ pub fn load(sources: Sources) -> Result<Raw, Errors> {
     if let ValueKind::Table(table) = &merged.cache.kind {
         flatten("", table, &mut settings);
     }
-    let values = merged.try_deserialize().expect(
-        "checked values fit their fields: the tests of this room hold keys and fields together",
-    );
+    let mut values: raw::Values = merged
+        .try_deserialize()
+        .expect("every key fits its field: the tests of this room hold them together");
+    query_gives_way(&mut values, &mut settings);
     Ok(Raw { values, settings, problems: findings.problems, unsound: findings.unsound })
 }
 
@@ -143,6 +140,20 @@ fn unreadable(path: String, error: &std::io::Error) -> Problem {
         origin: path,
         wrong: format!("the configuration file cannot be read: {error}"),
         remedy: "give the path of a readable TOML file".to_owned(),
+    }
+}
+
+/// A default that was made for a longer pair gives way to a shorter one.
+fn query_gives_way(values: &mut raw::Values, settings: &mut BTreeMap<String, Setting>) {
+    let model = &mut values.model;
+    let (Some(pair), Some(query)) = (model.tokens_max, settings.get_mut("model.query_tokens_max"))
+    else {
+        return;
+    };
+    if query.origin == DEFAULTS_NAME && model.query_tokens_max > pair / 4 {
+        model.query_tokens_max = pair / 4;
+        query.shown = ValueKind::from(model.query_tokens_max as u64);
+        query.origin = "a quarter of model.tokens_max".to_owned();
     }
 }
 

@@ -3,9 +3,10 @@ use std::fmt;
 /// One thing that is wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The key, dotted: `kafka.group`.
+    /// The key, dotted: `kafka.group`. Empty where the file itself is wrong.
     pub key: String,
-    /// Where its value comes from: a file and line, an environment variable or a flag.
+    /// Where its value comes from: a file and line, an environment variable or a flag. Empty where
+    /// it has none.
     pub origin: String,
     /// What is wrong with it. Never holds a secret.
     pub wrong: String,
@@ -49,6 +50,10 @@ impl fmt::Display for Problem {
         if !key.is_empty() {
             write!(f, "{key}: ")?;
         }
-        write!(f, "{wrong}\n     from {origin}\n     fix: {remedy}")
+        write!(f, "{wrong}")?;
+        if !origin.is_empty() {
+            write!(f, "\n     from {origin}")?;
+        }
+        write!(f, "\n     fix: {remedy}")
     }
 }

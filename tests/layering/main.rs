@@ -39,7 +39,8 @@ const ALL: [&str; 10] = [
     "cli",
 ];
 
-/// Crates that only some rooms may name, outside their tests. `a::b` allows a part of `a`.
+/// Crates that only some rooms, or one module of a room, may name, outside their tests. `a::b` on
+/// the left allows a part of `a`.
 const CRATES: &[(&str, &[&str])] = &[
     ("rdkafka", &["kafka"]),
     ("rdkafka_sys", &["kafka"]),
@@ -47,9 +48,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokenizers", &["model"]),
     ("safetensors", &["model"]),
     ("crossrank_model", &["engine"]),
-    ("tokio", &["engine", "kafka", "worker", "cli", ""]),
+    // The broker in memory waits as a real one does; the words of the stream only pass messages.
+    ("tokio", &["engine", "kafka", "worker", "cli", "stream::local", ""]),
     ("tokio::sync", &["stream"]),
-    ("serde_json", &["wire", "worker", "telemetry", "config", "cli", "model"]),
+    // Of a record Kafka knows bytes; of an OAuth token it has to read the claims, which are JSON.
+    ("serde_json", &["wire", "worker", "telemetry", "config", "cli", "kafka::oauth", "model"]),
     ("config", &["config"]),
     ("toml", &["config"]),
     ("minijinja", &["context", "config"]),
@@ -64,6 +67,10 @@ const CRATES: &[(&str, &[&str])] = &[
 fn violations(room: &str, file: &str, module: &[String], source: &str) -> Vec<String> {
     let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
         return vec![format!("{file}: room {room:?} has no rule; add one to ROOMS")];
+    };
+    let module_path = module.join("::");
+    let here = |place: &&str| {
+        *place == room || module_path == *place || module_path.starts_with(&format!("{place}::"))
     };
     let mut found = Vec::new();
     for import in imports(module, source) {
@@ -81,7 +88,8 @@ fn violations(room: &str, file: &str, module: &[String], source: &str) -> Vec<St
                     .collect();
                 let path = path.join("::");
                 let covers = |name: &str| path == name || path.starts_with(&format!("{name}::"));
-                let may = rules.iter().any(|(name, rooms)| covers(name) && rooms.contains(&room));
+                let may =
+                    rules.iter().any(|(name, places)| covers(name) && places.iter().any(here));
                 if !rules.is_empty() && !may && !in_tests {
                     found.push(format!("{file}:{line}: {room} may not name crate {path}"));
                 }
@@ -161,6 +169,7 @@ fn offending_sources_are_reported() {
             "/* \" */ let v = serde_json::from_str(x);",
             "crate serde_json::from_str",
         ),
+        ("kafka/oauth_file.rs", "use serde_json::Value;", "crate serde_json::Value"),
         ("stream/source.rs", "tokio::spawn(f);", "crate tokio::spawn"),
         (
             "wire/codec.rs",
@@ -189,6 +198,7 @@ fn sound_sources_are_not_reported() {
         ("wire/codec.rs", "use crate::wire::Limits; pub(crate) struct A; pub(super) struct B;"),
         ("wire/mod.rs", "mod tests { use super::*; #[tokio::test] async fn f() {} }"),
         ("stream/sink.rs", "use tokio::sync::{mpsc, oneshot};"),
+        ("stream/local/sink.rs", "use tokio::time::Instant;"),
         ("engine/mod.rs", "mod config; fn f() { config::read(); x.tokio::<u8>() }"),
         ("kafka/mod.rs", "use rdkafka::Message; use crate::{stream, telemetry::Counts};"),
         ("main.rs", "use anyhow::Context; use crossrank::cli;"),

@@ -6,7 +6,7 @@ use crate::config::load::Raw;
 fn other(key: &str, kind: Kind, raw: &Raw) -> String {
     match (key, kind) {
         ("kafka.brokers", _) => "other:9092".to_owned(),
-        ("model.path" | "context.tokenizer", _) if key.ends_with("path") => "src".to_owned(),
+        ("model.path", _) => "src".to_owned(),
         (key, _) if key.ends_with("_file") || key.ends_with("tokenizer") => "deny.toml".to_owned(),
         ("context.template", _) => "{{ id }}".to_owned(),
         ("log.filter", _) => "debug".to_owned(),
@@ -31,7 +31,7 @@ fn other(key: &str, kind: Kind, raw: &Raw) -> String {
 /// What a key needs beside it to be of use.
 fn base(key: &str) -> Given {
     let given = Given::default().file(COMPLETE);
-    let given = match key {
+    match key {
         "kafka.security.ca_file" => given.flag("kafka.security.tls", "true"),
         "kafka.security.certificate_file" | "kafka.security.key_file" => given
             .flag("kafka.security.tls", "true")
@@ -49,8 +49,7 @@ fn base(key: &str) -> Given {
             .flag("kafka.security.sasl.username", "u")
             .flag("kafka.security.sasl.password_file", "Cargo.toml"),
         _ => given,
-    };
-    given
+    }
 }
 
 /// All fields, the password among them.

@@ -152,11 +152,30 @@ fn client_properties_that_carry_a_guarantee_are_refused_in_every_layer() {
         .variable("CROSSRANK__KAFKA__CLIENT__GROUP_ID", "x")
         .flag("kafka.client.acks", "1");
     let expected = [
-        "kafka.client.enable.auto.commit: carries a guarantee: offsets are committed only for settled records",
-        "kafka.client.group.id: is set by another key",
-        "kafka.client.acks: carries a guarantee: a record counts as published once every in-sync replica has it",
+        "kafka.client.enable.auto.commit: may not be set: an offset is committed only once its answer is acknowledged",
+        "kafka.client.group.id: may not be set: use kafka.group",
+        "kafka.client.acks: may not be set: an answer counts once every in-sync replica has it",
     ];
     assert_eq!(given.problems(), expected);
+}
+
+#[test]
+fn client_properties_that_cannot_exist_are_refused() {
+    let given = Given::default()
+        .file(&format!("{COMPLETE}[kafka.client]\nLinger = 5\ndebug = [\"cgrp\"]\n"))
+        .variable("CROSSRANK__KAFKA__CLIENT__", "x");
+    let expected = [
+        "kafka.client.Linger: is not the name of a librdkafka property",
+        "kafka.client.debug: is a list",
+        "kafka.client.: is not the name of a librdkafka property",
+    ];
+    assert_eq!(given.problems(), expected);
+}
+
+#[test]
+fn spaces_in_the_broker_list_are_dropped() {
+    let given = Given::default().file(COMPLETE).flag("kafka.brokers", "a:1, [::1]:2");
+    assert_eq!(given.worker().kafka.brokers, "a:1,[::1]:2");
 }
 
 #[test]

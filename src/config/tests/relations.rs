@@ -134,6 +134,8 @@ fn key_of_the_wrong_type_takes_no_part_in_relations() {
 fn default_of_the_query_gives_way_to_a_short_pair_but_a_set_one_does_not() {
     let short = Given::default().file(COMPLETE).layered("model.tokens_max=64");
     assert_eq!(short.worker().reranking.engine.query_tokens_max, 16);
+    let line = "query_tokens_max = 16 # a quarter of model.tokens_max\n";
+    assert!(short.raw().effective().contains(line), "{}", short.raw().effective());
     let usual = Given::default().file(COMPLETE).layered("model.tokens_max=512");
     assert_eq!(usual.worker().reranking.engine.query_tokens_max, 128);
     let set =
@@ -151,7 +153,7 @@ fn reranking_needs_no_kafka() {
 #[test]
 fn context_that_is_switched_off_is_absent() {
     let given = Given::default().file(COMPLETE);
-    assert_eq!(given.worker().reranking.context.unwrap().duplicate_similarity, Some(0.9));
+    assert_eq!(given.worker().reranking.context.unwrap().duplicate_similarity, Some(0.8));
     let kept = given.layered("context.drop_duplicates=false");
     assert_eq!(kept.worker().reranking.context.unwrap().duplicate_similarity, None);
     let off = kept.layered("context.enabled=false context.tokenizer=Cargo.toml");

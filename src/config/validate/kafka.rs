@@ -13,10 +13,13 @@ const MECHANISM: &str = "kafka.security.sasl.mechanism";
 
 pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
     let kafka = &check.raw.values.kafka;
-    match &kafka.brokers {
-        Some(list) => brokers(check, list),
-        None => check.missing("kafka.brokers", "host:port, comma separated", None),
-    }
+    let brokers = match &kafka.brokers {
+        Some(list) => Some(brokers(check, list)),
+        None => {
+            check.missing("kafka.brokers", "host:port, comma separated", None);
+            None
+        }
+    };
     let (drain, session) = (kafka.drain_timeout_ms, kafka.session_timeout_ms);
     check.relation(
         drain < session,
@@ -26,7 +29,7 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
     );
     let security = security(check);
     Some(Settings {
-        brokers: kafka.brokers.clone()?,
+        brokers: brokers?,
         group: kafka.group.clone(),
         input_topic: kafka.input_topic.clone(),
         security: security?,
@@ -41,22 +44,26 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
     })
 }
 
-fn brokers(check: &mut Check<'_>, list: &str) {
-    for broker in list.split(',') {
-        let sound = broker.trim().rsplit_once(':').is_some_and(|(host, port)| {
-            let bracketed = host.starts_with('[') && host.ends_with(']');
-            let host_sound = !host.is_empty()
-                && (bracketed || !host.contains(':'))
-                && !host.contains(|c: char| c.is_whitespace() || c == '/' || c == '@');
-            host_sound && port.parse::<u16>().is_ok_and(|port| port > 0)
-        });
-        if !sound {
-            let remedy = "write host:port, comma separated, such as kafka-1:9092,kafka-2:9092";
-            // A URL may carry a password.
-            let shown = if broker.contains('@') { "an entry" } else { broker.trim() };
-            check.problem("kafka.brokers", format!("{shown:?} is not host:port"), remedy);
-        }
+/// The list without spaces.
+fn brokers(check: &mut Check<'_>, list: &str) -> String {
+    let brokers: Vec<&str> = list.split(',').map(str::trim).collect();
+    for broker in brokers.iter().filter(|broker| !is_host_and_port(broker)) {
+        let remedy = "write host:port, comma separated, such as kafka-1:9092,kafka-2:9092";
+        // A URL may carry a password.
+        let shown = if broker.contains('@') { "…@…" } else { broker };
+        check.problem("kafka.brokers", format!("{shown:?} is not host:port"), remedy);
     }
+    brokers.join(",")
+}
+
+fn is_host_and_port(broker: &str) -> bool {
+    broker.rsplit_once(':').is_some_and(|(host, port)| {
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        !host.is_empty()
+            && (bracketed || !host.contains(':'))
+            && !host.contains(|c: char| c.is_whitespace() || matches!(c, '/' | '@'))
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
 }
 
 fn security(check: &mut Check<'_>) -> Option<Security> {

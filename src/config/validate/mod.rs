@@ -55,11 +55,9 @@ impl<'a> Check<'a> {
         keys.iter().all(|key| !self.raw.unsound.contains(*key))
     }
 
+    /// Where the value of `key` comes from; empty where it has none.
     fn origin(&self, key: &str) -> String {
-        match self.raw.settings.get(key) {
-            Some(setting) => setting.origin.clone(),
-            None => "no layer: it is not set".to_owned(),
-        }
+        self.raw.settings.get(key).map(|setting| setting.origin.clone()).unwrap_or_default()
     }
 
     /// Records what is wrong with `key`, unless its value was reported already.

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::Check;
-use crate::config::{Reranking, load::DEFAULTS_NAME, raw};
+use crate::config::{Reranking, raw};
 use crate::{context, engine, rank, telemetry, wire};
 
 /// `[CLS] query [SEP] passage [SEP]`
@@ -31,16 +31,12 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Reranking> {
 
 fn engine(check: &mut Check<'_>) -> Option<engine::Settings> {
     let raw::Values { model, engine, .. } = &check.raw.values;
-    let tokens = ["model.query_tokens_max", "model.tokens_max"];
-    let mut query_tokens_max = model.query_tokens_max;
     if let Some(pair) = model.tokens_max {
-        if check.origin("model.query_tokens_max") == DEFAULTS_NAME {
-            query_tokens_max = query_tokens_max.min(pair / 4).max(1);
-        }
+        let query = model.query_tokens_max;
         check.relation(
-            query_tokens_max + SPECIAL_TOKENS < pair,
-            &tokens,
-            format!("{query_tokens_max} leaves no room for a passage in model.tokens_max, {pair}"),
+            query + SPECIAL_TOKENS < pair,
+            &["model.query_tokens_max", "model.tokens_max"],
+            format!("{query} leaves no room for a passage in model.tokens_max, {pair}"),
             "set it to a quarter of model.tokens_max or so",
         );
     }
@@ -59,7 +55,7 @@ fn engine(check: &mut Check<'_>) -> Option<engine::Settings> {
             raw::Precision::F32 => engine::Precision::F32,
         },
         tokens_max: model.tokens_max,
-        query_tokens_max,
+        query_tokens_max: model.query_tokens_max,
         replicas: engine.replicas,
         tokenizers: engine.tokenizers,
         packer: engine::PackerLimits {
