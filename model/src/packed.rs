@@ -13,7 +13,11 @@ pub struct PackedBatch {
 impl PackedBatch {
     /// A batch of no pairs, with room for `tokens` tokens.
     pub fn with_capacity(tokens: usize) -> Self {
-        Self { ids: Vec::with_capacity(tokens), types: Vec::with_capacity(tokens), offsets: vec![0] }
+        Self {
+            ids: Vec::with_capacity(tokens),
+            types: Vec::with_capacity(tokens),
+            offsets: vec![0],
+        }
     }
 
     /// Adds one pair, special tokens included. Both slices are as long as the pair.
