@@ -1,7 +1,27 @@
 //! Cross-encoders for reranking, written in burn, on padding-free batches.
+//!
+//! [`PairTokenizer`] lays a query and a passage out as token ids, a [`PackedBatch`] holds pairs end to
+//! end, and a [`CrossEncoder`] on a [`Device`] turns them into logits. Everything is read from a
+//! Hugging Face directory and checked when it is loaded, so that after that a text always gets a score.
 
+mod arch;
+mod attention;
+mod config;
 mod device;
+mod encoder;
+mod files;
+#[cfg(feature = "wgpu")]
+mod gpu;
+mod head;
+mod layers;
 mod packed;
+mod tokenizer;
+mod weights;
 
-pub use device::{Backend, Precision};
+pub use config::ConfigError;
+pub use device::{Backend, Device, DeviceError, Precision};
+pub use encoder::{CrossEncoder, LoadError, ScoreError};
+pub use files::FileError;
 pub use packed::PackedBatch;
+pub use tokenizer::{Pair, PairTokenizer, Query, TextTokenizer, TokenLimits, TokenizerError};
+pub use weights::WeightsError;

@@ -1,0 +1,194 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::ExecutionError;
+
+use crate::arch::{Bert, Tokens};
+use crate::attention::{Plan, indices};
+use crate::config::{self, BertConfig, ConfigError};
+use crate::device::{Device, Precision};
+use crate::files::{self, FileError};
+use crate::packed::PackedBatch;
+use crate::weights::{Weights, WeightsError};
+
+/// A cross-encoder on a device: tokenised pairs → logits.
+///
+/// Clones share the weights, so that each thread can have its own.
+#[derive(Clone, Debug)]
+pub struct CrossEncoder {
+    bert: Bert,
+    config: BertConfig,
+    device: Device,
+    tokens_max: usize,
+    revision: Arc<str>,
+    name: Arc<str>,
+}
+
+/// A model directory that cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file cannot be had.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// `config.json` asks for what is not computed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// `model.safetensors` does not hold what `config.json` asks for.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+/// A batch that was not scored.
+#[derive(Debug, thiserror::Error)]
+pub enum ScoreError {
+    /// A token is outside the vocabulary.
+    #[error("pair {pair} holds token {id}; the model has {vocabulary}")]
+    UnknownToken {
+        /// Place of the pair in the batch.
+        pair: usize,
+        /// The token.
+        id: u32,
+        /// Rows of the embedding table.
+        vocabulary: usize,
+    },
+    /// A token is neither query nor passage.
+    #[error("pair {pair} holds token type {found}; the model has {types}")]
+    UnknownType {
+        /// Place of the pair in the batch.
+        pair: usize,
+        /// The type.
+        found: u8,
+        /// Rows of the type table.
+        types: usize,
+    },
+    /// A pair is longer than the position table.
+    #[error("pair {pair} has {tokens} tokens; the model takes {positions}")]
+    TooLong {
+        /// Place of the pair in the batch.
+        pair: usize,
+        /// Its length.
+        tokens: usize,
+        /// Rows of the position table.
+        positions: usize,
+    },
+    /// The device failed.
+    #[error("device {device} failed")]
+    Device {
+        /// The device.
+        device: String,
+        /// What it says.
+        #[source]
+        source: ExecutionError,
+    },
+}
+
+// === impl CrossEncoder ===
+
+impl CrossEncoder {
+    /// Loads a Hugging Face directory: config.json, tokenizer.json, model.safetensors.
+    ///
+    /// The weights may be float32, float16 or bfloat16; they are computed with in `precision`.
+    pub fn load(dir: &Path, device: &Device, precision: Precision) -> Result<Self, LoadError> {
+        match precision {
+            Precision::F32 => {}
+        }
+        let config_json = files::read(dir, files::CONFIG)?;
+        let config = BertConfig::parse(&dir.join(files::CONFIG), &config_json)?;
+        let tokenizer_json = files::read(dir, files::TOKENIZER)?;
+        let weights_bytes = files::read(dir, files::WEIGHTS)?;
+        let weights = Weights::parse(&dir.join(files::WEIGHTS), &weights_bytes)?;
+        Ok(Self {
+            bert: Bert::load(&config, weights, device.burn())?,
+            tokens_max: config::tokens_max(dir, &config)?,
+            config,
+            device: device.clone(),
+            revision: files::revision(&config_json, &tokenizer_json, &weights_bytes).into(),
+            name: name_of(dir).into(),
+        })
+    }
+
+    /// Scores every pair of a batch: raw logits `[pairs]`, in the batch's order.
+    ///
+    /// A pair's logit does not depend on what else is in the batch. It may be infinite or not a number
+    /// where the network overflows; that is the caller's to judge.
+    pub fn score(&self, batch: &PackedBatch) -> Result<Vec<f32>, ScoreError> {
+        self.score_padded(batch, self.device.attention_step())
+    }
+
+    /// Most tokens of a pair, special tokens included: the position table, or what the tokenizer's
+    /// author allows if that is less.
+    pub fn tokens_max(&self) -> usize {
+        self.tokens_max
+    }
+
+    /// What identifies the model's content: the start of the SHA-256 of its config.json,
+    /// tokenizer.json and model.safetensors in a row, such as `sha256:0123456789abcdef`.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// The directory's name. (`_name_or_path` in config.json is no name: in a fine-tuned checkpoint it
+    /// is the model that training started from.)
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn score_padded(&self, batch: &PackedBatch, step: usize) -> Result<Vec<f32>, ScoreError> {
+        self.check(batch)?;
+        if batch.pairs() == 0 {
+            return Ok(Vec::new());
+        }
+        let device = self.device.burn();
+        let plan = Plan::new(batch, step, device);
+        let logits = self.bert.forward(tokens(batch, &plan, device), &plan);
+        let data = logits.try_into_data().map_err(|source| self.failed(source))?;
+        data.try_to_vec::<f32>()
+            .map_err(|error| self.failed(ExecutionError::WithContext { reason: error.to_string() }))
+    }
+
+    fn failed(&self, source: ExecutionError) -> ScoreError {
+        ScoreError::Device { device: self.device.name(), source }
+    }
+
+    /// Past this point every id is a row of its table.
+    fn check(&self, batch: &PackedBatch) -> Result<(), ScoreError> {
+        let BertConfig { vocab_size: vocabulary, types, positions, .. } = self.config;
+        for (pair, window) in batch.offsets().windows(2).enumerate() {
+            let range = window[0] as usize..window[1] as usize;
+            let tokens = range.len();
+            if tokens > positions {
+                return Err(ScoreError::TooLong { pair, tokens, positions });
+            }
+            if let Some(&id) =
+                batch.ids()[range.clone()].iter().find(|&&id| id as usize >= vocabulary)
+            {
+                return Err(ScoreError::UnknownToken { pair, id, vocabulary });
+            }
+            if let Some(&found) = batch.types()[range].iter().find(|&&t| usize::from(t) >= types) {
+                return Err(ScoreError::UnknownType { pair, found, types });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The batch in computed order.
+fn tokens(batch: &PackedBatch, plan: &Plan, device: &burn::tensor::Device) -> Tokens {
+    let pick = |of: &dyn Fn(usize) -> usize| -> Vec<usize> {
+        plan.rows().iter().map(|&row| of(row)).collect()
+    };
+    let positions: Vec<usize> = batch.lengths().flat_map(|length| 0..length).collect();
+    Tokens {
+        ids: indices(&pick(&|row| batch.ids()[row] as usize), device),
+        types: indices(&pick(&|row| usize::from(batch.types()[row])), device),
+        positions: indices(&pick(&|row| positions[row]), device),
+        firsts: indices(plan.firsts(), device),
+    }
+}
+
+fn name_of(dir: &Path) -> String {
+    let whole = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
+    whole
+        .file_name()
+        .map_or_else(|| whole.display().to_string(), |n| n.to_string_lossy().into_owned())
+}

@@ -1,0 +1,106 @@
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// Sizes and options of the network.
+pub(crate) const CONFIG: &str = "config.json";
+/// Text → token ids.
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
+/// Optional: how many tokens the tokenizer's author allows.
+pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// The weights.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+
+/// A file of a model directory that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The path is not a directory.
+    #[error(
+        "{} is not a directory; a model is a Hugging Face directory with {CONFIG}, {TOKENIZER} and {WEIGHTS}",
+        .0.display()
+    )]
+    NotADirectory(PathBuf),
+    /// The directory lacks a file.
+    #[error("{} is missing; {hint}", .path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The file is there but cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Reads one file of a model directory whole.
+pub(crate) fn read(dir: &Path, name: &'static str) -> Result<Vec<u8>, FileError> {
+    if !dir.is_dir() {
+        return Err(FileError::NotADirectory(dir.to_path_buf()));
+    }
+    let path = dir.join(name);
+    std::fs::read(&path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => FileError::Missing { path, hint: hint(name) },
+        _ => FileError::Unreadable { path, source },
+    })
+}
+
+/// As [`read`], for a file that need not be there.
+pub(crate) fn read_optional(dir: &Path, name: &'static str) -> Result<Option<Vec<u8>>, FileError> {
+    match read(dir, name) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(FileError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What identifies a model: equal for equal files, wherever they lie.
+///
+/// `cat config.json tokenizer.json model.safetensors | sha256sum` gives the same.
+pub(crate) fn revision(config: &[u8], tokenizer: &[u8], weights: &[u8]) -> String {
+    let digest =
+        Sha256::new().chain_update(config).chain_update(tokenizer).chain_update(weights).finalize();
+    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+fn hint(name: &str) -> &'static str {
+    match name {
+        WEIGHTS => {
+            "only model.safetensors is read: neither pickled weights (pytorch_model.bin) nor weights \
+             in several files; `model.save_pretrained(dir, max_shard_size=\"50GB\")` in transformers writes one"
+        }
+        TOKENIZER => {
+            "a vocab.txt alone is not read; `AutoTokenizer.from_pretrained(dir).save_pretrained(dir)` \
+             in transformers writes it"
+        }
+        _ => "download the model's whole directory",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revision_is_what_sha256sum_says_about_the_files_in_a_row() {
+        // printf abc | sha256sum
+        assert_eq!(revision(b"a", b"b", b"c"), "sha256:ba7816bf8f01cfea");
+    }
+
+    #[test]
+    fn a_missing_file_is_named_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = read(dir.path(), WEIGHTS).unwrap_err().to_string();
+        assert!(error.contains("model.safetensors is missing; only model.safetensors"), "{error}");
+        let error = read(&dir.path().join("nowhere"), WEIGHTS).unwrap_err().to_string();
+        assert!(error.contains("nowhere is not a directory"), "{error}");
+        assert!(read_optional(dir.path(), TOKENIZER_CONFIG).unwrap().is_none());
+    }
+}

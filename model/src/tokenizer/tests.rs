@@ -1,0 +1,109 @@
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+fn dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tiny-bert")
+}
+
+fn pairs(tokens_max: usize, query_tokens_max: usize) -> PairTokenizer {
+    PairTokenizer::load(&dir(), TokenLimits { tokens_max, query_tokens_max }).unwrap()
+}
+
+/// The ids of a whole text, without our shortcut.
+fn whole(text: &str) -> Vec<u32> {
+    let path = dir().join("tokenizer.json");
+    let tokenizer = parse(&path, &std::fs::read(&path).unwrap()).unwrap();
+    tokenizer.encode(text, false).unwrap().get_ids().to_vec()
+}
+
+#[test]
+fn passage_is_cut_to_what_the_query_leaves() {
+    let tokenizer = pairs(10, 4);
+    let query = tokenizer.query("who is it").unwrap();
+    assert_eq!((query.ids.len(), query.truncated), (3, false));
+    let pair = tokenizer.pair(&query, "the the the the").unwrap();
+    assert_eq!((pair.ids.len(), pair.truncated), (10, false));
+    let pair = tokenizer.pair(&query, "the the the the the").unwrap();
+    assert_eq!((pair.ids.len(), pair.truncated), (10, true));
+    assert_eq!(pair.types, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
+    assert_eq!(pair.ids.last(), pair.ids.get(4), "both are [SEP]");
+}
+
+#[test]
+fn query_over_its_limit_is_cut_and_reported() {
+    let tokenizer = pairs(10, 4);
+    let query = tokenizer.query("the one the one the one").unwrap();
+    assert_eq!((query.ids.len(), query.truncated), (4, true));
+    assert_eq!(tokenizer.pair(&query, "the one the one").unwrap().ids.len(), 10);
+    // A query from elsewhere, over the limit, still leaves room.
+    let long = pairs(64, 32).query("the one the one the one the one the one").unwrap();
+    assert_eq!(tokenizer.pair(&long, "the").unwrap().ids.len(), 4 + 1 + 3);
+}
+
+#[test]
+fn a_text_without_tokens_is_laid_out_all_the_same() {
+    let tokenizer = pairs(10, 4);
+    let empty = tokenizer.query(" \t\u{0}").unwrap();
+    assert!(empty.ids.is_empty() && !empty.truncated);
+    let pair = tokenizer.pair(&empty, "").unwrap();
+    assert_eq!((pair.ids.len(), pair.types), (3, vec![0, 0, 1]));
+}
+
+#[test]
+fn reading_a_prefix_never_changes_the_ids() {
+    let texts = [
+        "the one and only ".repeat(50),
+        "a".repeat(300),
+        format!("{} the end", "x".repeat(200)),
+        "no,spaces;but-punctuation.".repeat(30),
+        "日本語のテキスト。".repeat(40),
+        "e\u{301}t\u{0}e\u{b} form\u{c}feed\u{c}here \u{200b}zero ".repeat(20),
+        " ".repeat(900) + "late",
+        "\u{0}".repeat(900) + "late",
+        "[SEP] [CLS] the ".repeat(20),
+    ];
+    for text in &texts {
+        let expected = whole(text);
+        for room in [1, 2, 7, 30, 200] {
+            let tokenizer = pairs(room + 3, room - room.min(1));
+            let query = Query { ids: [].into(), truncated: false };
+            let pair = tokenizer.pair(&query, text).unwrap();
+            let kept = pair.ids.get(2..pair.ids.len() - 1).unwrap();
+            assert_eq!(kept, expected.get(..room).unwrap_or(&expected), "{room}: {text:.40}");
+            assert_eq!(pair.truncated, expected.len() > room, "{room}: {text:.40}");
+        }
+    }
+}
+
+#[test]
+fn a_megabyte_for_a_short_pair_costs_little() {
+    let text = "the one and only ".repeat(1 << 16);
+    let tokenizer = pairs(128, 32);
+    let query = tokenizer.query("who").unwrap();
+    let start = Instant::now();
+    let pair = tokenizer.pair(&query, &text).unwrap();
+    let took = start.elapsed();
+    assert!(pair.truncated && pair.ids.len() == 128);
+    // The whole takes a hundred times as long; this holds on a busy machine too.
+    assert!(took < Duration::from_millis(100), "{took:?}");
+}
+
+#[test]
+fn cut_keeps_the_longest_beginning_that_counts_no_more() {
+    let tokenizer = TextTokenizer::load(&dir()).unwrap();
+    let text = "  The one,  naïve café and 北京 e\u{301} unaffordable ☃.  ";
+    let total = tokenizer.count(text);
+    let mut last = 0;
+    for tokens_max in 0..=total + 1 {
+        let cut = tokenizer.cut(text, tokens_max);
+        assert!(text.starts_with(cut));
+        assert_eq!(tokenizer.count(cut), tokens_max.min(total), "{cut}");
+        assert!(cut.len() >= last);
+        last = cut.len();
+    }
+    assert_eq!(tokenizer.cut(text, total), text);
+    assert_eq!(tokenizer.cut(text, 0), "");
+    assert_eq!(tokenizer.cut("", 5), "");
+}

@@ -1,0 +1,307 @@
+//! A model directory that is not right never loads, and the error says what is wrong with which file.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crossrank_model::{
+    CrossEncoder, Device, PackedBatch, PairTokenizer, Precision, ScoreError, TextTokenizer,
+    TokenLimits,
+};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use support::{cpus, encoder, fixture, golden_pairs, pack};
+
+const LIMITS: TokenLimits = TokenLimits { tokens_max: 96, query_tokens_max: 32 };
+const QUERY: &str = "bert.encoder.layer.0.attention.self.query.weight";
+
+/// A tensor as the file holds it.
+type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+struct Copy {
+    _keep: tempfile::TempDir,
+    dir: PathBuf,
+}
+
+// === impl Copy ===
+
+impl Copy {
+    fn new() -> Self {
+        let keep = tempfile::tempdir().unwrap();
+        let dir = keep.path().join("a-model");
+        std::fs::create_dir(&dir).unwrap();
+        for file in std::fs::read_dir(fixture("tiny-bert-relu")).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), dir.join(file.file_name())).unwrap();
+        }
+        Self { _keep: keep, dir }
+    }
+
+    fn edit(self, file: &str, change: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let path = self.dir.join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        change(&mut bytes);
+        std::fs::write(path, bytes).unwrap();
+        self
+    }
+
+    fn edit_json(self, file: &str, change: impl FnOnce(&mut serde_json::Value)) -> Self {
+        self.edit(file, |bytes| {
+            let mut value = serde_json::from_slice(bytes).unwrap();
+            change(&mut value);
+            *bytes = serde_json::to_vec(&value).unwrap();
+        })
+    }
+
+    fn edit_tensors(self, change: impl FnOnce(&mut Tensors)) -> Self {
+        self.edit("model.safetensors", |bytes| {
+            let file = SafeTensors::deserialize(bytes).unwrap();
+            let mut tensors: Tensors = file
+                .iter()
+                .map(|(name, t)| {
+                    (name.to_owned(), (t.dtype(), t.shape().to_vec(), t.data().to_vec()))
+                })
+                .collect();
+            change(&mut tensors);
+            let views = tensors.iter().map(|(name, (dtype, shape, data))| {
+                (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
+            });
+            *bytes = safetensors::serialize(views, None).unwrap();
+        })
+    }
+
+    fn remove(self, file: &str) -> Self {
+        std::fs::remove_file(self.dir.join(file)).unwrap();
+        self
+    }
+
+    /// Loads the model, and returns the error with its sources.
+    #[track_caller]
+    fn refused(self, parts: &[&str]) {
+        let error = CrossEncoder::load(&self.dir, &device(), Precision::F32).unwrap_err();
+        says(&error, &self.dir, parts);
+    }
+
+    #[track_caller]
+    fn tokenizer_refused(self, limits: TokenLimits, parts: &[&str]) {
+        let error = PairTokenizer::load(&self.dir, limits).unwrap_err();
+        says(&error, &self.dir, parts);
+    }
+}
+
+fn device() -> Device {
+    cpus().into_iter().next().expect("a CPU backend is compiled in")
+}
+
+#[track_caller]
+fn says(error: &dyn std::error::Error, dir: &Path, parts: &[&str]) {
+    let chain: Vec<String> =
+        std::iter::successors(Some(error), |e| e.source()).map(|e| e.to_string()).collect();
+    let message = chain.join(": ").replace(&format!("{}/", dir.display()), "");
+    for part in parts {
+        assert!(message.contains(part), "\"{message}\" lacks \"{part}\"");
+    }
+}
+
+#[test]
+fn a_missing_directory_or_file_is_named() {
+    let error = CrossEncoder::load(Path::new("no/where"), &device(), Precision::F32).unwrap_err();
+    says(&error, Path::new("."), &["no/where is not a directory"]);
+    Copy::new().remove("config.json").refused(&["config.json is missing"]);
+    Copy::new().remove("tokenizer.json").refused(&["tokenizer.json is missing"]);
+    Copy::new()
+        .remove("model.safetensors")
+        .refused(&["model.safetensors is missing", "pytorch_model.bin"]);
+}
+
+#[test]
+fn another_architecture_is_refused() {
+    Copy::new()
+        .edit_json("config.json", |c| c["architectures"] = serde_json::json!(["RobertaModel"]))
+        .refused(&[
+            "config.json: architectures is [\"RobertaModel\"]",
+            "BertForSequenceClassification",
+        ]);
+    Copy::new()
+        .edit_json("config.json", |c| c["id2label"] = serde_json::json!({"0": "a", "1": "b"}))
+        .refused(&["config.json: id2label", "one label"]);
+}
+
+#[test]
+fn a_truncated_or_corrupt_weight_file_is_an_error() {
+    let corrupt = ["model.safetensors is not a whole safetensors file"];
+    for kept in [0, 7, 8, 100, 5_000, 80_000] {
+        Copy::new().edit("model.safetensors", |b| b.truncate(kept)).refused(&corrupt);
+    }
+    Copy::new().edit("model.safetensors", |b| b[..8].fill(0xff)).refused(&corrupt);
+    Copy::new().edit("model.safetensors", |b| b[20] = 0).refused(&corrupt);
+    Copy::new().edit("model.safetensors", |b| b.push(0)).refused(&corrupt);
+}
+
+#[test]
+fn a_missing_tensor_is_named_with_its_shape() {
+    Copy::new().edit_tensors(|t| drop(t.remove(QUERY))).refused(&[
+        "model.safetensors: tensor",
+        QUERY,
+        "[24, 24] is missing",
+    ]);
+}
+
+#[test]
+fn a_tensor_without_use_is_an_error_unless_it_follows_from_the_config() {
+    let ids = || (Dtype::I64, vec![1, 1], vec![0; 8]);
+    Copy::new()
+        .edit_tensors(|t| drop(t.insert("bert.encoder.layer.2.output.dense.bias".into(), ids())))
+        .refused(&["1 tensors", "bert.encoder.layer.2.output.dense.bias"]);
+    let copy =
+        Copy::new().edit_tensors(|t| drop(t.insert("bert.embeddings.position_ids".into(), ids())));
+    CrossEncoder::load(&copy.dir, &device(), Precision::F32).unwrap();
+}
+
+#[test]
+fn a_wrong_shape_is_named_with_both_shapes() {
+    Copy::new()
+        .edit_tensors(|t| t.get_mut(QUERY).unwrap().1 = vec![12, 48])
+        .refused(&[QUERY, "is [12, 48]; config.json asks for [24, 24]"]);
+    Copy::new()
+        .edit_json("config.json", |c| c["max_position_embeddings"] = 100.into())
+        .refused(&["position_embeddings.weight is [96, 24]; config.json asks for [100, 24]"]);
+}
+
+#[test]
+fn a_wrong_number_format_is_named() {
+    Copy::new()
+        .edit_tensors(|t| {
+            let tensor = t.get_mut(QUERY).unwrap();
+            *tensor = (Dtype::I32, tensor.1.clone(), tensor.2.clone());
+        })
+        .refused(&[QUERY, "is I32; supported: F32, F16, BF16"]);
+}
+
+#[test]
+fn a_weight_that_is_not_finite_is_an_error() {
+    for value in [f32::NAN, f32::INFINITY] {
+        Copy::new()
+            .edit_tensors(|t| {
+                t.get_mut(QUERY).unwrap().2[..4].copy_from_slice(&value.to_le_bytes())
+            })
+            .refused(&[QUERY, "not finite"]);
+    }
+}
+
+#[test]
+fn old_layer_norm_names_are_read() {
+    let copy = Copy::new().edit_tensors(|tensors| {
+        *tensors = std::mem::take(tensors)
+            .into_iter()
+            .map(|(name, tensor)| {
+                let old = name
+                    .replace("LayerNorm.weight", "LayerNorm.gamma")
+                    .replace("LayerNorm.bias", "LayerNorm.beta");
+                (old, tensor)
+            })
+            .collect();
+        assert!(tensors.contains_key("bert.embeddings.LayerNorm.gamma"));
+    });
+    let old = CrossEncoder::load(&copy.dir, &device(), Precision::F32).unwrap();
+    let batch = pack(&golden_pairs("tiny-bert-relu"));
+    let expected = encoder("tiny-bert-relu", &device()).score(&batch).unwrap();
+    assert_eq!(old.score(&batch).unwrap(), expected);
+}
+
+#[test]
+fn a_tokenizer_that_does_not_fit_the_model_is_refused() {
+    Copy::new()
+        .edit("tokenizer.json", |b| b.truncate(500))
+        .tokenizer_refused(LIMITS, &["tokenizer.json is not a tokenizer.json that can be read"]);
+    Copy::new()
+        .edit_json("config.json", |c| c["vocab_size"] = 290.into())
+        .tokenizer_refused(LIMITS, &["tokenizer.json: token ids reach 290", "vocab_size", "290"]);
+    Copy::new()
+        .edit_json("tokenizer.json", |t| t["post_processor"] = serde_json::Value::Null)
+        .tokenizer_refused(
+            LIMITS,
+            &["tokenizer.json: a pair becomes", "[CLS] query [SEP] passage"],
+        );
+    Copy::new()
+        .edit_json("tokenizer.json", |t| {
+            t["post_processor"]["pair"][3]["Sequence"]["type_id"] = 0.into();
+        })
+        .tokenizer_refused(LIMITS, &["a pair becomes", "with types"]);
+    Copy::new()
+        .edit_json("tokenizer.json", |t| {
+            t["pre_tokenizer"] = serde_json::json!({"type": "WhitespaceSplit"});
+            t["normalizer"] = serde_json::Value::Null;
+        })
+        .tokenizer_refused(LIMITS, &["text that spells [", "becomes that special token"]);
+}
+
+#[test]
+fn limits_must_fit_the_model_and_leave_room_for_a_passage() {
+    let limits = |tokens_max, query_tokens_max| TokenLimits { tokens_max, query_tokens_max };
+    Copy::new().tokenizer_refused(limits(97, 32), &["up to 97 tokens", "takes 96"]);
+    Copy::new()
+        .edit_json("tokenizer_config.json", |t| t["model_max_length"] = 64.into())
+        .tokenizer_refused(limits(96, 32), &["takes 64"]);
+    Copy::new().tokenizer_refused(limits(35, 32), &["leave no room"]);
+    Copy::new().tokenizer_refused(limits(0, usize::MAX), &["leave no room"]);
+    assert!(PairTokenizer::load(&fixture("tiny-bert-relu"), limits(36, 32)).is_ok());
+}
+
+#[test]
+fn a_text_tokenizer_is_read_from_a_file_or_a_directory() {
+    let dir = fixture("tiny-bert");
+    let file = dir.join("tokenizer.json");
+    assert_eq!(TextTokenizer::load(&dir).unwrap().count("the one"), 2);
+    assert_eq!(TextTokenizer::load(&file).unwrap().count("the one"), 2);
+    let error = TextTokenizer::load(&dir.join("nothing.json")).unwrap_err();
+    says(&error, &dir, &["cannot read nothing.json"]);
+    let error = TextTokenizer::load(&dir.join("config.json")).unwrap_err();
+    says(&error, &dir, &["config.json is not a tokenizer.json"]);
+}
+
+#[test]
+fn identity_follows_from_the_files_and_not_from_the_place() {
+    let load = |copy: &Copy| CrossEncoder::load(&copy.dir, &device(), Precision::F32).unwrap();
+    let (here, there) = (Copy::new(), Copy::new());
+    let revision = load(&here).revision().to_owned();
+    assert_eq!(load(&there).revision(), revision);
+    assert_eq!(load(&there).name(), "a-model");
+    assert!(revision.starts_with("sha256:") && revision.len() == 23, "{revision}");
+    for file in ["config.json", "tokenizer.json"] {
+        let other = Copy::new().edit(file, |b| b.push(b'\n'));
+        assert_ne!(load(&other).revision(), revision, "{file}");
+    }
+}
+
+#[test]
+fn the_longest_pair_is_what_the_files_allow() {
+    let copy = Copy::new();
+    let tokens_max = |dir| CrossEncoder::load(dir, &device(), Precision::F32).unwrap().tokens_max();
+    assert_eq!(tokens_max(&copy.dir), 96);
+    let copy = copy.edit_json("tokenizer_config.json", |t| t["model_max_length"] = 50.into());
+    assert_eq!(tokens_max(&copy.dir), 50);
+}
+
+#[test]
+fn a_batch_that_the_model_cannot_take_is_an_error() {
+    let encoder = encoder("tiny-bert-relu", &device());
+    let score = |ids: &[u32], types: &[u8]| {
+        let mut batch = PackedBatch::with_capacity(8);
+        batch.push(&[2, 3, 3], &[0, 0, 1]);
+        batch.push(ids, types);
+        encoder.score(&batch)
+    };
+    let error = score(&[2, 291, 3], &[0, 0, 1]).unwrap_err();
+    assert!(
+        matches!(error, ScoreError::UnknownToken { pair: 1, id: 291, vocabulary: 291 }),
+        "{error}"
+    );
+    let error = score(&[2, 3, 3], &[0, 0, 2]).unwrap_err();
+    assert!(matches!(error, ScoreError::UnknownType { pair: 1, found: 2, types: 2 }), "{error}");
+    let error = score(&[2; 97], &[0; 97]).unwrap_err();
+    assert!(matches!(error, ScoreError::TooLong { pair: 1, tokens: 97, positions: 96 }), "{error}");
+    assert_eq!(score(&[2; 96], &[0; 96]).unwrap().len(), 2);
+    assert_eq!(encoder.score(&PackedBatch::with_capacity(0)).unwrap(), [0.0; 0]);
+}

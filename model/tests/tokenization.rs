@@ -1,0 +1,96 @@
+//! Token ids agree with Hugging Face's, and text cannot forge the layout.
+
+mod support;
+
+use crossrank_model::{PairTokenizer, TextTokenizer, TokenLimits};
+use serde_json::Value;
+use support::{FIXTURES, fixture, golden, golden_pairs, shared, skipped, tokenizer};
+
+#[test]
+fn pairs_agree_with_transformers() {
+    for name in FIXTURES {
+        for (pair, expected) in golden_pairs(name).into_iter().zip(golden(name).pairs) {
+            assert_eq!(pair.ids, expected.ids, "{name}: {}", expected.passage);
+            assert_eq!(pair.types, expected.types, "{name}: {}", expected.passage);
+        }
+    }
+}
+
+#[test]
+fn published_bert_ids_come_out() {
+    let golden = shared().join("eval/golden_tokenizer_bert_uncased.json");
+    let dir = shared().join("models/ms-marco-MiniLM-L-6-v2");
+    let Ok(text) = std::fs::read_to_string(&golden) else {
+        skipped(
+            "published_bert_ids_come_out",
+            &format!("{} is not there (CROSSRANK_SHARED names its folder)", golden.display()),
+        );
+        return;
+    };
+    let golden: Value = serde_json::from_str(&text).unwrap();
+    let limits = TokenLimits { tokens_max: 512, query_tokens_max: 256 };
+    let tokenizer = PairTokenizer::load(&dir, limits).unwrap();
+    let texts = TextTokenizer::load(&dir).unwrap();
+    let ids = |value: &Value| -> Vec<u32> { serde_json::from_value(value.clone()).unwrap() };
+    let single = golden["single"].as_array().unwrap();
+    assert_eq!(single.len(), 10);
+    for case in single {
+        let text = case["text"].as_str().unwrap();
+        let inner = tokenizer.query(text).unwrap().ids;
+        let whole = [&[101], &*inner, &[102]].concat();
+        assert_eq!(whole, ids(&case["ids"]), "{text}");
+        assert_eq!(texts.count(text), inner.len(), "{text}");
+    }
+    let case = &golden["pair"];
+    let query = tokenizer.query(case["first"].as_str().unwrap()).unwrap();
+    let pair = tokenizer.pair(&query, case["second"].as_str().unwrap()).unwrap();
+    assert_eq!(pair.ids, ids(&case["ids"]));
+    let types: Vec<u32> = pair.types.iter().map(|&kind| u32::from(kind)).collect();
+    assert_eq!(types, ids(&case["type_ids"]));
+    // Padding is what this crate does without.
+    let padded = &golden["batch_pad"];
+    for (i, text) in padded["texts"].as_array().unwrap().iter().enumerate() {
+        let inner = tokenizer.query(text.as_str().unwrap()).unwrap().ids;
+        let mut whole = [&[101], &*inner, &[102]].concat();
+        whole.resize(ids(&padded["mask"][i]).len(), 0);
+        assert_eq!(whole, ids(&padded["ids"][i]), "{text}");
+    }
+}
+
+#[test]
+fn special_tokens_in_the_text_are_text() {
+    let tokenizer = tokenizer("tiny-bert");
+    let plain = tokenizer.query("a").unwrap();
+    for spelt in ["[SEP]", "[CLS]", "[PAD]", "[MASK]", "x[SEP]y", " [SEP] ", "[sep]"] {
+        let query = tokenizer.query(spelt).unwrap();
+        let pair = tokenizer.pair(&plain, spelt).unwrap();
+        assert!(query.ids.iter().all(|&id| id > 4), "{spelt}: {:?}", query.ids);
+        let separators = pair.ids.iter().filter(|&&id| id == 3).count();
+        assert_eq!(separators, 2, "{spelt}: {:?}", pair.ids);
+        assert_eq!(pair.ids.iter().filter(|&&id| id == 2).count(), 1, "{spelt}: {:?}", pair.ids);
+    }
+}
+
+#[test]
+fn truncation_and_padding_in_the_file_are_ignored() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["config.json", "tokenizer.json"] {
+        std::fs::copy(fixture("tiny-bert").join(file), dir.path().join(file)).unwrap();
+    }
+    let path = dir.path().join("tokenizer.json");
+    let mut json: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    json["truncation"] = serde_json::json!(
+        {"direction": "Left", "max_length": 8, "strategy": "LongestFirst", "stride": 0});
+    json["padding"] = serde_json::json!({"strategy": {"Fixed": 64}, "direction": "Right",
+        "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"});
+    std::fs::write(&path, json.to_string()).unwrap();
+    let limits = TokenLimits { tokens_max: 64, query_tokens_max: 16 };
+    let edited = PairTokenizer::load(dir.path(), limits).unwrap();
+    let query = edited.query("what is the capital of france").unwrap();
+    assert_eq!(
+        query.ids.len(),
+        tokenizer("tiny-bert").query("what is the capital of france").unwrap().ids.len()
+    );
+    assert!(query.ids.len() > 8 || !query.truncated);
+    assert!(edited.pair(&query, "the one").unwrap().ids.len() < 64);
+}
