@@ -15,7 +15,7 @@ const CANDIDATE_REQUIRED: &str = "a candidate has id and text";
 
 /// A query and the passages that a first stage found for it: one record of
 /// `crossrank.candidates.v1`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct CandidateSet {
     /// The caller's name for the request. Not empty.
     pub request_id: String,
@@ -42,7 +42,7 @@ pub struct CandidateSet {
 ///
 /// Where several lists name the same id, text, title, source, metadata and every unknown field
 /// are those of the first list that has them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Candidate {
     /// Not empty, unique in its set.
     pub id: String,
