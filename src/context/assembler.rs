@@ -118,8 +118,11 @@ impl Assembler {
         Ok(PromptContext {
             text,
             tokens,
-            passages: self.arrange(&taken).map(|taken| id(taken.index)).collect(),
-            duplicates: repeats.iter().map(|&(i, of)| Duplicate { id: id(i), of: id(of) }).collect(),
+            passages: self.arrange(&taken).iter().map(|taken| id(taken.index)).collect(),
+            duplicates: repeats
+                .iter()
+                .map(|&(i, of)| Duplicate { id: id(i), of: id(of) })
+                .collect(),
             truncated: cut.map(|taken| id(taken.index)),
         })
     }
@@ -209,7 +212,7 @@ impl Assembler {
         taken: &[Taken<'_>],
     ) -> Result<(String, usize), AssembleError> {
         let mut text = String::new();
-        for (place, taken) in self.arrange(taken).enumerate() {
+        for (place, taken) in self.arrange(taken).into_iter().enumerate() {
             if place > 0 {
                 text.push_str(&self.settings.separator);
             }
@@ -219,16 +222,16 @@ impl Assembler {
         Ok((text, tokens))
     }
 
-    /// The order of the text, of passages that stand best first.
-    fn arrange<'t, 'a>(&self, taken: &'t [Taken<'a>]) -> impl Iterator<Item = &'t Taken<'a>> {
-        let first = match self.settings.order {
-            Order::BestFirst => 1,
-            Order::BestAtEdges => 2,
-        };
-        // 1st, 3rd, 5th … 6th, 4th, 2nd. With a step of one nothing is left for the way back.
-        let back = taken.iter().skip(1).step_by(2).rev();
-        let back_count = if first == 2 { taken.len() / 2 } else { 0 };
-        taken.iter().step_by(first).chain(back.take(back_count))
+    /// Passages that stand best first, in the order of the text.
+    fn arrange<'a>(&self, taken: &[Taken<'a>]) -> Vec<Taken<'a>> {
+        match self.settings.order {
+            Order::BestFirst => taken.to_vec(),
+            // 1st, 3rd, 5th … 6th, 4th, 2nd.
+            Order::BestAtEdges => {
+                let front = taken.iter().step_by(2);
+                front.chain(taken.iter().skip(1).step_by(2).rev()).copied().collect()
+            }
+        }
     }
 
     fn tokens(

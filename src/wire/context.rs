@@ -303,7 +303,8 @@ mod tests {
         );
         result.rank = 1;
         let json = serde_json::to_string(&result).unwrap();
-        let expected = r#"{"id":"a","rank":1,"logit":8.607138,"score":0.25,"text":"abc","#.to_owned()
+        let expected = r#"{"id":"a","rank":1,"logit":8.607138,"score":0.25,"text":"abc","#
+            .to_owned()
             + r#""retrieval":[{"rank":1,"score":1.0}],"truncated":true,"status":"scored","#
             + r#""metadata":{"b": 1e400},"n":1.50}"#;
         assert_eq!(json, expected);
