@@ -90,6 +90,19 @@ struct Taken<'a> {
     text: &'a str,
 }
 
+/// What is in the text, best first, and what repeats it.
+#[derive(Default)]
+struct Selection<'a> {
+    taken: Vec<Taken<'a>>,
+    repeats: Vec<Repeat>,
+}
+
+/// A passage left out, and the one in the text that it repeats, by index.
+struct Repeat {
+    index: usize,
+    of: usize,
+}
+
 // === impl Assembler ===
 
 impl Assembler {
@@ -102,7 +115,7 @@ impl Assembler {
 
     /// The text for `passages`, which stand best first.
     pub fn assemble(&self, passages: &[Passage<'_>]) -> Result<PromptContext, AssembleError> {
-        let (mut taken, mut repeats) = self.take(passages)?;
+        let Selection { mut taken, mut repeats } = self.select(passages)?;
         // Tokens of the parts need not add up to those of the whole, so the whole decides.
         let (text, tokens) = loop {
             let (text, tokens) = self.join(passages, &taken)?;
@@ -112,7 +125,7 @@ impl Assembler {
             }
         };
         let is_taken = |index: usize| taken.iter().any(|taken| taken.index == index);
-        repeats.retain(|&(_, of)| is_taken(of));
+        repeats.retain(|repeat| is_taken(repeat.of));
         let id = |index: usize| passages[index].id.to_owned();
         let cut = taken.iter().find(|taken| taken.text.len() < passages[taken.index].text.len());
         Ok(PromptContext {
@@ -121,21 +134,18 @@ impl Assembler {
             passages: self.arrange(&taken).iter().map(|taken| id(taken.index)).collect(),
             duplicates: repeats
                 .iter()
-                .map(|&(i, of)| Duplicate { id: id(i), of: id(of) })
+                .map(|repeat| Duplicate { id: id(repeat.index), of: id(repeat.of) })
                 .collect(),
             truncated: cut.map(|taken| id(taken.index)),
         })
     }
 
-    /// The passages that fit when their tokens are added up, best first, and those left out, each
-    /// with the one that it repeats.
-    fn take<'a>(
-        &self,
-        passages: &[Passage<'a>],
-    ) -> Result<(Vec<Taken<'a>>, Vec<(usize, usize)>), AssembleError> {
+    /// The passages that fit when their tokens are added up, and what repeats them.
+    fn select<'a>(&self, passages: &[Passage<'a>]) -> Result<Selection<'a>, AssembleError> {
         let mut duplicates = self.settings.duplicate_similarity.map(Duplicates::new);
-        let (mut taken, mut repeats): (Vec<Taken<'a>>, _) = (Vec::new(), Vec::new());
+        let mut selection = Selection::default();
         let (mut left, mut misses) = (self.settings.tokens_max, 0);
+        let Selection { taken, repeats } = &mut selection;
         for (index, passage) in passages.iter().enumerate() {
             if passage.text.trim().is_empty() {
                 continue;
@@ -144,7 +154,7 @@ impl Assembler {
             if let (Some(seen), Some(shingles)) = (&duplicates, &shingles)
                 && let Some(of) = seen.find(shingles)
             {
-                repeats.push((index, of));
+                repeats.push(Repeat { index, of });
                 continue;
             }
             let separator = if taken.is_empty() { 0 } else { self.separator_tokens };
@@ -168,7 +178,7 @@ impl Assembler {
                 break;
             }
         }
-        Ok((taken, repeats))
+        Ok(selection)
     }
 
     /// The longest start of the passage's text with which it takes at most `room` tokens.
