@@ -103,8 +103,12 @@ mod tests {
     }
 
     #[test]
-    fn a_known_score_comes_out_to_the_last_bit() {
-        assert_eq!(Logit(8.607_138).score(), 0.999_817_220_232_949_6);
+    fn known_scores_come_out() {
+        for (logit, score) in [(8.607_138, 0.999_817_237_024_362_1), (0.7, 0.668_187_769_525_142_7)]
+        {
+            assert!((Logit(logit).score() - score).abs() < 1e-15);
+        }
+        assert!((Logit(-11.5).score() / 1.012_999_098_087_392_1e-5 - 1.0).abs() < 1e-15);
     }
 
     #[test]

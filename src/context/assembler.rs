@@ -90,6 +90,19 @@ struct Taken<'a> {
     text: &'a str,
 }
 
+/// What is in the text, best first, and what repeats it.
+#[derive(Default)]
+struct Selection<'a> {
+    taken: Vec<Taken<'a>>,
+    repeats: Vec<Repeat>,
+}
+
+/// A passage left out, and the one in the text that it repeats, by index.
+struct Repeat {
+    index: usize,
+    of: usize,
+}
+
 // === impl Assembler ===
 
 impl Assembler {
@@ -102,7 +115,7 @@ impl Assembler {
 
     /// The text for `passages`, which stand best first.
     pub fn assemble(&self, passages: &[Passage<'_>]) -> Result<PromptContext, AssembleError> {
-        let (mut taken, mut repeats) = self.take(passages)?;
+        let Selection { mut taken, mut repeats } = self.select(passages)?;
         // Tokens of the parts need not add up to those of the whole, so the whole decides.
         let (text, tokens) = loop {
             let (text, tokens) = self.join(passages, &taken)?;
@@ -112,27 +125,27 @@ impl Assembler {
             }
         };
         let is_taken = |index: usize| taken.iter().any(|taken| taken.index == index);
-        repeats.retain(|&(_, of)| is_taken(of));
+        repeats.retain(|repeat| is_taken(repeat.of));
         let id = |index: usize| passages[index].id.to_owned();
         let cut = taken.iter().find(|taken| taken.text.len() < passages[taken.index].text.len());
         Ok(PromptContext {
             text,
             tokens,
-            passages: self.arrange(&taken).map(|taken| id(taken.index)).collect(),
-            duplicates: repeats.iter().map(|&(i, of)| Duplicate { id: id(i), of: id(of) }).collect(),
+            passages: self.arrange(&taken).iter().map(|taken| id(taken.index)).collect(),
+            duplicates: repeats
+                .iter()
+                .map(|repeat| Duplicate { id: id(repeat.index), of: id(repeat.of) })
+                .collect(),
             truncated: cut.map(|taken| id(taken.index)),
         })
     }
 
-    /// The passages that fit when their tokens are added up, best first, and those left out, each
-    /// with the one that it repeats.
-    fn take<'a>(
-        &self,
-        passages: &[Passage<'a>],
-    ) -> Result<(Vec<Taken<'a>>, Vec<(usize, usize)>), AssembleError> {
+    /// The passages that fit when their tokens are added up, and what repeats them.
+    fn select<'a>(&self, passages: &[Passage<'a>]) -> Result<Selection<'a>, AssembleError> {
         let mut duplicates = self.settings.duplicate_similarity.map(Duplicates::new);
-        let (mut taken, mut repeats): (Vec<Taken<'a>>, _) = (Vec::new(), Vec::new());
+        let mut selection = Selection::default();
         let (mut left, mut misses) = (self.settings.tokens_max, 0);
+        let Selection { taken, repeats } = &mut selection;
         for (index, passage) in passages.iter().enumerate() {
             if passage.text.trim().is_empty() {
                 continue;
@@ -141,7 +154,7 @@ impl Assembler {
             if let (Some(seen), Some(shingles)) = (&duplicates, &shingles)
                 && let Some(of) = seen.find(shingles)
             {
-                repeats.push((index, of));
+                repeats.push(Repeat { index, of });
                 continue;
             }
             let separator = if taken.is_empty() { 0 } else { self.separator_tokens };
@@ -165,7 +178,7 @@ impl Assembler {
                 break;
             }
         }
-        Ok((taken, repeats))
+        Ok(selection)
     }
 
     /// The longest start of the passage's text with which it takes at most `room` tokens.
@@ -209,7 +222,7 @@ impl Assembler {
         taken: &[Taken<'_>],
     ) -> Result<(String, usize), AssembleError> {
         let mut text = String::new();
-        for (place, taken) in self.arrange(taken).enumerate() {
+        for (place, taken) in self.arrange(taken).into_iter().enumerate() {
             if place > 0 {
                 text.push_str(&self.settings.separator);
             }
@@ -219,16 +232,16 @@ impl Assembler {
         Ok((text, tokens))
     }
 
-    /// The order of the text, of passages that stand best first.
-    fn arrange<'t, 'a>(&self, taken: &'t [Taken<'a>]) -> impl Iterator<Item = &'t Taken<'a>> {
-        let first = match self.settings.order {
-            Order::BestFirst => 1,
-            Order::BestAtEdges => 2,
-        };
-        // 1st, 3rd, 5th … 6th, 4th, 2nd. With a step of one nothing is left for the way back.
-        let back = taken.iter().skip(1).step_by(2).rev();
-        let back_count = if first == 2 { taken.len() / 2 } else { 0 };
-        taken.iter().step_by(first).chain(back.take(back_count))
+    /// Passages that stand best first, in the order of the text.
+    fn arrange<'a>(&self, taken: &[Taken<'a>]) -> Vec<Taken<'a>> {
+        match self.settings.order {
+            Order::BestFirst => taken.to_vec(),
+            // 1st, 3rd, 5th … 6th, 4th, 2nd.
+            Order::BestAtEdges => {
+                let front = taken.iter().step_by(2);
+                front.chain(taken.iter().skip(1).step_by(2).rev()).copied().collect()
+            }
+        }
     }
 
     fn tokens(

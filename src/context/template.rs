@@ -33,8 +33,10 @@ pub enum TemplateError {
         name: String,
     },
     /// It cannot be rendered.
-    #[error("the template for a passage cannot be rendered: {reason}")]
+    #[error("the template for a passage fails on {sample}: {reason}")]
     Render {
+        /// What it was rendered with.
+        sample: &'static str,
         /// What is wrong, and in which line.
         reason: String,
         /// The renderer's error.
@@ -58,9 +60,13 @@ impl Template {
         let template = Self(environment);
         template.check_variables()?;
         let least = Passage { id: "id", title: None, text: "text", source: None, score: None };
-        let most = Passage { title: Some("title"), source: Some("source"), score: Some(0.5), ..least };
-        template.render(&least, least.text, 1)?;
-        template.render(&most, most.text, 2)?;
+        let most =
+            Passage { title: Some("title"), source: Some("source"), score: Some(0.5), ..least };
+        let samples =
+            [("one that has only id and text", least), ("one that has every field", most)];
+        for (sample, passage) in samples {
+            template.try_render(&passage, passage.text, 1, sample)?;
+        }
         Ok(template)
     }
 
@@ -70,6 +76,16 @@ impl Template {
         passage: &Passage<'_>,
         text: &str,
         number: usize,
+    ) -> Result<String, TemplateError> {
+        self.try_render(passage, text, number, "this one")
+    }
+
+    fn try_render(
+        &self,
+        passage: &Passage<'_>,
+        text: &str,
+        number: usize,
+        sample: &'static str,
     ) -> Result<String, TemplateError> {
         let known = |text: Option<&str>| text.map_or(Value::UNDEFINED, Value::from);
         let variables = context! {
@@ -81,7 +97,7 @@ impl Template {
             score => passage.score.map_or(Value::UNDEFINED, Value::from),
         };
         let rendered = self.0.get_template(NAME).and_then(|template| template.render(variables));
-        rendered.map_err(|source| TemplateError::Render { reason: reason(&source), source })
+        rendered.map_err(|source| TemplateError::Render { sample, reason: reason(&source), source })
     }
 
     fn check_variables(&self) -> Result<(), TemplateError> {
@@ -124,7 +140,7 @@ mod tests {
 
     #[test]
     fn all_variables_render_and_nothing_is_escaped() {
-        let source = "[{{ number }}] {{ title }} ({{ id }}, {{ source }}, {{ score|round(2) }})\n{{ text }}";
+        let source = "[{{ number }}] {{ title }} ({{ id }}, {{ source }}, {{ score|default(0)|round(2) }})\n{{ text }}";
         assert_eq!(render(source, &PASSAGE), "[7] <Title> (d1, bm25, 0.99)\na & b");
     }
 
@@ -150,9 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_fails_without_a_title_is_refused() {
-        let error = Template::new("{{ title + 1 }}").unwrap_err();
-        assert!(matches!(error, TemplateError::Render { .. }), "{error:?}");
+    fn a_template_that_needs_what_a_passage_may_lack_is_refused() {
+        let error = Template::new("{{ score|round(2) }}").unwrap_err();
+        assert!(error.to_string().contains("fails on one that has only id and text"), "{error}");
+        let error = Template::new("{{ title + 1 if title }}").unwrap_err();
+        assert!(error.to_string().contains("fails on one that has every field"), "{error}");
     }
 
     #[test]

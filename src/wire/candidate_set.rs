@@ -15,7 +15,7 @@ const CANDIDATE_REQUIRED: &str = "a candidate has id and text";
 
 /// A query and the passages that a first stage found for it: one record of
 /// `crossrank.candidates.v1`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct CandidateSet {
     /// The caller's name for the request. Not empty.
     pub request_id: String,
@@ -42,7 +42,7 @@ pub struct CandidateSet {
 ///
 /// Where several lists name the same id, text, title, source, metadata and every unknown field
 /// are those of the first list that has them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Candidate {
     /// Not empty, unique in its set.
     pub id: String,
@@ -102,8 +102,10 @@ fn decode_json(json: &str, limits: &Limits) -> Result<CandidateSet, DecodeError>
     let request_id = name(fields.require(at, "request_id", REQUIRED)?, &at.field("request_id"))?;
     let query = query(fields.require(at, "query", REQUIRED)?, &at.field("query"), limits)?;
     let top_n = fields.optional("top_n").map(|raw| top_n(raw, &at.field("top_n"))).transpose()?;
-    let min_score =
-        fields.optional("min_score").map(|raw| min_score(raw, &at.field("min_score"))).transpose()?;
+    let min_score = fields
+        .optional("min_score")
+        .map(|raw| min_score(raw, &at.field("min_score")))
+        .transpose()?;
     let expires_at = fields
         .optional("expires_at")
         .map(|raw| expires_at(raw, &at.field("expires_at")))
@@ -112,10 +114,9 @@ fn decode_json(json: &str, limits: &Limits) -> Result<CandidateSet, DecodeError>
     let lists = fields.optional("lists");
     fields.check_depth(at, 1)?;
     let mut extra = UnknownFields::keep(&fields.0, context::RESERVED);
+    let path = if lists.is_some() { "lists" } else { "candidates" };
     let candidates = match (candidates, lists) {
-        (Some(raw), None) => {
-            first_stage::order(entries(raw, &at.field("candidates"), 2, limits)?)
-        }
+        (Some(raw), None) => first_stage::order(entries(raw, &at.field("candidates"), 2, limits)?),
         (None, Some(raw)) => {
             let lists = self::lists(raw, &at.field("lists"), limits)?;
             if lists.iter().any(|list| !list.extra.is_empty()) {
@@ -126,7 +127,7 @@ fn decode_json(json: &str, limits: &Limits) -> Result<CandidateSet, DecodeError>
         (None, None) => return Err(at.missing("candidates", REQUIRED)),
         (Some(_), Some(_)) => return Err(DecodeError::CandidatesAndLists),
     };
-    refuse_too_many("candidates", candidates.len(), limits)?;
+    refuse_too_many(path, candidates.len(), limits)?;
     Ok(CandidateSet { request_id, query, top_n, min_score, expires_at, candidates, extra })
 }
 
@@ -179,12 +180,7 @@ fn entries(
     Ok(entries)
 }
 
-fn entry(
-    raw: &RawValue,
-    at: &At<'_>,
-    level: usize,
-    limits: &Limits,
-) -> Result<Entry, DecodeError> {
+fn entry(raw: &RawValue, at: &At<'_>, level: usize, limits: &Limits) -> Result<Entry, DecodeError> {
     let mut fields = Object::of(raw, at)?;
     let id = name(fields.require(at, "id", CANDIDATE_REQUIRED)?, &at.field("id"))?;
     let text = json::text(fields.require(at, "text", CANDIDATE_REQUIRED)?, &at.field("text"))?;
@@ -202,11 +198,7 @@ fn entry(
     Ok(Entry { candidate, rank, score })
 }
 
-fn refuse_too_many(
-    path: impl ToString,
-    actual: usize,
-    limits: &Limits,
-) -> Result<(), DecodeError> {
+fn refuse_too_many(path: impl ToString, actual: usize, limits: &Limits) -> Result<(), DecodeError> {
     let limit = limits.candidates_refused_above;
     match actual > limit {
         true => Err(DecodeError::TooManyCandidates { path: path.to_string(), actual, limit }),

@@ -13,7 +13,7 @@ pub(super) const RESULT_RESERVED: &[&str] =
     &["logit", "retrieval", "truncated", "status", "reason"];
 
 /// The answer to a candidate set: one record of `crossrank.context.v1`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RerankedContext {
     /// That of the set.
     pub request_id: String,
@@ -79,7 +79,7 @@ pub struct Model {
 }
 
 /// A candidate with its place in the answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Ranked {
     /// That of the candidate.
     pub id: String,
@@ -274,5 +274,69 @@ pub fn encode(answer: &RerankedContext) -> Vec<u8> {
         Ok(()) => json,
         // Keys are strings, values are JSON, and a Vec takes every byte.
         Err(error) => unreachable!("an answer is always JSON: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(json: &str) -> Candidate {
+        let set = format!(r#"{{"request_id":"r","query":"q","u":1e400,"candidates":[{json}]}}"#);
+        let limits = super::super::Limits {
+            record_bytes_max: 1_000,
+            query_chars_max: 9,
+            candidates_max: 9,
+            candidates_refused_above: 9,
+            passage_chars_max: 3,
+        };
+        super::super::decode(Some(set.as_bytes()), &limits).unwrap().candidates.remove(0)
+    }
+
+    #[test]
+    fn a_result_is_written_with_what_came_in_and_nothing_it_lacks() {
+        let mut result = Ranked::scored(
+            candidate(r#"{"n":1.50,"id":"a","text":"abcd","metadata":{"b": 1e400},"score":1}"#),
+            8.607_138,
+            0.25,
+            false,
+        );
+        result.rank = 1;
+        let json = serde_json::to_string(&result).unwrap();
+        let expected = r#"{"id":"a","rank":1,"logit":8.607138,"score":0.25,"text":"abc","#
+            .to_owned()
+            + r#""retrieval":[{"rank":1,"score":1.0}],"truncated":true,"status":"scored","#
+            + r#""metadata":{"b": 1e400},"n":1.50}"#;
+        assert_eq!(json, expected);
+        result.reduce(Results::Ids);
+        let json = serde_json::to_string(&result).unwrap();
+        let expected = r#"{"id":"a","rank":1,"logit":8.607138,"score":0.25,"truncated":true,"status":"scored"}"#;
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn a_result_without_a_score_says_why() {
+        let result = Ranked::unscored(candidate(r#"{"id":"a","text":" "}"#), Reason::EmptyText);
+        let json = serde_json::to_string(&result).unwrap();
+        assert!(json.contains(r#""truncated":false,"status":"unscored","reason":"empty_text""#));
+        assert!(!json.contains("logit") && !json.contains("score\""), "{json}");
+    }
+
+    #[test]
+    fn a_set_is_what_its_candidates_are() {
+        use Reason::{EmptyText, Expired, LogitNotFinite};
+        let of = |reasons: &[Option<Reason>]| Status::of(reasons.iter().copied());
+        assert_eq!(of(&[]), (Status::Reranked, None));
+        assert_eq!(of(&[None, None]), (Status::Reranked, None));
+        let partial = of(&[None, Some(EmptyText), Some(LogitNotFinite)]);
+        assert_eq!(partial, (Status::Partial, Some(EmptyText)));
+        assert_eq!(of(&[Some(Expired); 2]), (Status::Passthrough, Some(Expired)));
+    }
+
+    #[test]
+    fn times_are_in_milliseconds_to_the_microsecond() {
+        let nanos = Duration::from_nanos;
+        let timing = TimingMs::new(nanos(1_234_567), nanos(499), nanos(2_000_000_000));
+        assert_eq!(timing, TimingMs { queue: 1.235, score: 0.0, total: 2_000.0 });
     }
 }

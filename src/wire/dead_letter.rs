@@ -101,3 +101,37 @@ impl DeadLetter<'_> {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headers_tell_place_and_cause_and_a_long_message_is_cut() {
+        let message = "é".repeat(MESSAGE_CHARS_MAX + 1);
+        let dead = DeadLetter {
+            topic: "sets",
+            partition: 2,
+            offset: 41,
+            group: "g",
+            stage: Stage::Decode,
+            code: "empty_query",
+            attempts: 1,
+            message: &message,
+        };
+        let headers = dead.headers();
+        let value = |name: &str| &headers.iter().find(|header| header.0 == name).unwrap().1;
+        assert_eq!(value("__dlq.errors.offset"), "41");
+        assert_eq!(value("crossrank.dlq.code"), "empty_query");
+        assert_eq!(value("__dlq.errors.message").chars().count(), MESSAGE_CHARS_MAX);
+        assert!(headers.iter().all(|(name, _)| header::is_dead_letter(name)));
+    }
+
+    #[test]
+    fn only_our_own_headers_are_replaced() {
+        assert!(header::is_written_by_us("crossrank-source"));
+        assert!(header::is_written_by_us("__dlq.errors.topic"));
+        assert!(!header::is_written_by_us("traceparent"));
+        assert!(!header::is_written_by_us("tenant"));
+    }
+}

@@ -226,7 +226,10 @@ pub(super) fn too_deep(json: &str) -> DecodeError {
         match byte {
             b'"' => skip_string(&mut bytes.by_ref().map(|(_, byte)| byte)),
             b'[' | b'{' if level == DEPTH_MAX => {
-                return DecodeError::NestedTooDeep { path: path_at(json, offset), limit: DEPTH_MAX };
+                return DecodeError::NestedTooDeep {
+                    path: path_at(json, offset),
+                    limit: DEPTH_MAX,
+                };
             }
             b'[' | b'{' => level += 1,
             b']' | b'}' => level = level.saturating_sub(1),

@@ -111,6 +111,9 @@ impl Step<'_> {
 
 fn spelled(steps: &[Step<'_>], more: bool) -> String {
     let mut path = String::new();
+    if let Some(Step::Item { .. }) = steps.first() {
+        path = At::Root.to_string();
+    }
     for step in steps {
         match step {
             Step::Item { index } => path.push_str(&format!("[{index}]")),

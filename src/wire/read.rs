@@ -10,11 +10,29 @@ use super::{
 };
 
 const KNOWN: &[&str] = &[
-    "request_id", "query", "status", "reason", "model", "results", "context", "usage", "timing_ms",
+    "request_id",
+    "query",
+    "status",
+    "reason",
+    "model",
+    "results",
+    "context",
+    "usage",
+    "timing_ms",
 ];
 const RESULT_KNOWN: &[&str] = &[
-    "id", "rank", "logit", "score", "text", "title", "source", "retrieval", "truncated", "status",
-    "reason", "metadata",
+    "id",
+    "rank",
+    "logit",
+    "score",
+    "text",
+    "title",
+    "source",
+    "retrieval",
+    "truncated",
+    "status",
+    "reason",
+    "metadata",
 ];
 
 #[derive(serde::Deserialize)]

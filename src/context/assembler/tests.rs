@@ -152,11 +152,9 @@ fn blank_passages_and_empty_lists_make_no_text() {
 
 #[test]
 fn a_template_that_fails_on_one_passage_says_which() {
-    let template = "{{ text if number < 2 else text + 1 }}".to_owned();
-    let error = Assembler::new(Settings { template, ..settings(10) }, Arc::new(Pieces)).err();
-    assert!(matches!(error, Some(TemplateError::Render { .. })));
     let template = "{{ text if number < 3 else text + 1 }}".to_owned();
-    let assembler = Assembler::new(Settings { template, ..settings(10) }, Arc::new(Pieces)).unwrap();
+    let assembler =
+        Assembler::new(Settings { template, ..settings(10) }, Arc::new(Pieces)).unwrap();
     let passage = Passage { id: "d", title: None, text: "t", source: None, score: None };
     let AssembleError::Template { number, .. } = assembler.assemble(&[passage; 3]).unwrap_err();
     assert_eq!(number, 3);
