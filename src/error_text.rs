@@ -5,7 +5,7 @@ use std::error::Error;
 /// Errors here do not print their source themselves, so that a log or a person gets each part once.
 pub fn error_text(error: &dyn Error) -> String {
     let mut text = error.to_string();
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
     for cause in causes.map(ToString::to_string) {
         // Some libraries do print their source; do not say it twice.
         if !text.ends_with(&cause) {

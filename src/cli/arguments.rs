@@ -9,7 +9,7 @@ use crate::config::{self, Sources};
 pub(super) struct ConfigArguments {
     /// Configuration file (TOML). Environment variables CROSSRANK__SECTION__KEY and flags win
     /// over it.
-    #[arg(short, long, value_name = "FILE", env = "CROSSRANK_CONFIG")]
+    #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
 

@@ -2,7 +2,8 @@ use std::io;
 
 use crossrank_model::TokenizerError;
 
-use crate::{config, context, engine, kafka, telemetry, wire, worker};
+use super::rerank::BadLine;
+use crate::{config, context, engine, kafka, telemetry, worker};
 
 /// Why a subcommand ended early. [`CliError::exit_code`] tells usage from failure.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +13,7 @@ pub enum CliError {
     Config(#[from] config::Errors),
     /// Logging could not be set up.
     #[error("cannot set up logging")]
-    Telemetry(#[source] telemetry::InitError),
+    Telemetry(#[source] telemetry::Error),
     /// The engine did not start.
     #[error("cannot start the engine")]
     Engine(#[source] engine::StartError),
@@ -26,7 +27,7 @@ pub enum CliError {
     #[error("the worker stopped")]
     Worker(#[from] worker::WorkerError),
     /// Scoring stopped.
-    #[error("cannot go on scoring")]
+    #[error("cannot go on reranking")]
     Scoring(#[source] engine::EngineError),
     /// A file could not be read.
     #[error("cannot read {path}")]
@@ -40,19 +41,19 @@ pub enum CliError {
     /// The results could not be written.
     #[error("cannot write to standard output")]
     Write(#[source] io::Error),
-    /// A line is not a candidate set, and `--strict` was given.
-    #[error("{place}: not a candidate set that can be answered")]
+    /// A line has no answer, and `--strict` was given.
+    #[error("{place}")]
     BadLine {
         /// `file:line`.
         place: String,
         /// What is wrong with it.
         #[source]
-        source: wire::DecodeError,
+        source: BadLine,
     },
-    /// Some lines were not candidate sets; each was reported, the others are answered.
-    #[error("{bad} of {lines} lines were not candidate sets; the others were answered")]
+    /// Some lines have no answer; each was reported, the others are answered.
+    #[error("{bad} of {lines} lines have no answer, see above; the others were answered")]
     BadLines {
-        /// Lines that were not candidate sets.
+        /// Lines without an answer.
         bad: u64,
         /// Lines in all.
         lines: u64,

@@ -14,10 +14,11 @@ use tokio::task::JoinHandle;
 
 use super::lines::{Line, next_line};
 use super::{CliError, ConfigArguments, ModelArguments, start};
+use crate::context::AssembleError;
 use crate::engine::{Engine, EngineError};
 use crate::telemetry::{self, Counts};
 use crate::wire::{self, DecodeError, Limits};
-use crate::worker::Reranker;
+use crate::worker::{AnswerError, Reranker};
 
 /// Sets in flight: enough for the engine to pack from, few enough to hold in memory.
 const SETS_IN_FLIGHT: usize = 64;
@@ -42,8 +43,22 @@ struct Numbered {
     line: Line,
 }
 
+/// Why a line has no answer, though others may have one.
+#[derive(Debug, thiserror::Error)]
+pub enum BadLine {
+    /// It is not a candidate set.
+    #[error("{error} [{code}]", code = error.code())]
+    Decode {
+        /// What is wrong with it.
+        error: DecodeError,
+    },
+    /// Its context could not be put together.
+    #[error("the context could not be put together; correct context.template")]
+    Context(#[source] AssembleError),
+}
+
 /// What became of a line: the answer, or why there is none.
-type Answer = Result<Result<Vec<u8>, DecodeError>, EngineError>;
+type Answer = Result<Result<Vec<u8>, BadLine>, EngineError>;
 
 /// Writes answers in the order of the lines, while later lines are being scored.
 struct Output<W> {
@@ -100,12 +115,14 @@ async fn answer(reranker: Arc<Reranker<Engine>>, line: Line) -> Answer {
             Err(DecodeError::RecordTooLarge { actual: bytes, limit })
         }
     };
-    match set {
-        Ok(set) => {
-            let answered = reranker.answer(set, Box::new(|| true), Timestamp::now()).await?;
-            Ok(Ok(answered.value))
-        }
-        Err(error) => Ok(Err(error)),
+    let set = match set {
+        Ok(set) => set,
+        Err(error) => return Ok(Err(BadLine::Decode { error })),
+    };
+    match reranker.answer(set, Box::new(|| true), Timestamp::now()).await {
+        Ok(answered) => Ok(Ok(answered.value)),
+        Err(AnswerError::Context(error)) => Ok(Err(BadLine::Context(error))),
+        Err(AnswerError::Engine(error)) => Err(error),
     }
 }
 
@@ -133,9 +150,9 @@ impl<W: Write> Output<W> {
             }
             Err(error) => {
                 self.bad += 1;
-                let code = error.code();
-                let told = self.bar.suspend(|| writeln!(io::stderr(), "{place}: {error} [{code}]"));
-                told.map_err(CliError::Write)?;
+                let error = crate::error_text(&error);
+                // If standard error is gone, the exit code still tells.
+                let _told = self.bar.suspend(|| writeln!(io::stderr(), "{place}: {error}"));
             }
         }
         self.bar.set_message(format!("{} sets", self.lines));

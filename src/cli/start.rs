@@ -47,6 +47,6 @@ fn assembler(settings: &config::Reranking) -> Result<Option<Assembler>, CliError
     let Some(context) = &settings.context else { return Ok(None) };
     let tokenizer = settings.context_tokenizer.as_ref().unwrap_or(&settings.engine.model);
     let counter = TextTokenizer::load(tokenizer).map_err(CliError::ContextTokenizer)?;
-    let assembler = Assembler::new(context.clone(), Box::new(Counter(counter)));
+    let assembler = Assembler::new(context.clone(), Arc::new(Counter(counter)));
     assembler.map(Some).map_err(CliError::Context)
 }

@@ -57,6 +57,11 @@ impl AckHandle {
         self.revoked.load(Ordering::Acquire)
     }
 
+    /// What [`Self::is_revoked`] looks at, for those who outlive the handle's borrow.
+    pub fn revoked(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.revoked)
+    }
+
     /// The output or the dead letter of this record has been acknowledged.
     pub fn published(mut self) {
         self.settle(Outcome::Published);

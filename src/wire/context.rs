@@ -61,6 +61,8 @@ pub enum Reason {
     OverCandidateLimit,
     /// The passage is empty or only white space.
     EmptyText,
+    /// The tokenizer refused the passage.
+    NotTokenised,
     /// The model gave no finite logit.
     LogitNotFinite,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::context::{Assembler, Passage};
+use crate::context::{AssembleError, Assembler, Passage};
 use crate::engine::{EngineError, PairError, PairScore, ScoreRequest, Scorer, SetScores};
 use crate::rank::{self, Cuts, Logit};
 use crate::telemetry::Counts;
@@ -42,6 +42,17 @@ pub struct Answered {
     pub status: Status,
 }
 
+/// Why a set has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The engine did not score it.
+    #[error("the set was not scored")]
+    Engine(#[source] EngineError),
+    /// Its context could not be put together.
+    #[error("the context could not be put together; correct context.template")]
+    Context(#[source] AssembleError),
+}
+
 /// What is known of a candidate's score.
 enum Outcome {
     Scored { logit: Logit, truncated: bool },
@@ -75,15 +86,16 @@ impl<E: Scorer> Reranker<E> {
     /// once more before it is begun.
     ///
     /// # Errors
-    /// The engine's. A single candidate's failure is part of the answer, never an error.
+    /// The engine's, and those of a template that fails on these passages. A single candidate's
+    /// failure to be scored is part of the answer, never an error.
     pub async fn answer(
         &self,
         set: CandidateSet,
         wanted: Box<dyn Fn() -> bool + Send + Sync>,
         now: Timestamp,
-    ) -> Result<Answered, EngineError> {
+    ) -> Result<Answered, AnswerError> {
         let received = Instant::now();
-        let mut unscored = self.unscored(&set, now);
+        let unscored = self.unscored(&set, now);
         let passages: Vec<String> = set.candidates.iter().zip(&unscored)
             .filter(|(_, reason)| reason.is_none())
             .map(|(candidate, _)| candidate.text.clone())
@@ -92,16 +104,16 @@ impl<E: Scorer> Reranker<E> {
             SetScores::nothing()
         } else {
             let request = ScoreRequest { query: set.query.clone(), passages, wanted };
-            self.scorer.score(request).await?
+            self.scorer.score(request).await.map_err(AnswerError::Engine)?
         };
         let mut pairs = scores.pairs.iter();
-        let outcomes: Vec<Outcome> = unscored.drain(..)
+        let outcomes: Vec<Outcome> = unscored.into_iter()
             .map(|reason| match reason {
                 Some(reason) => Outcome::Unscored(reason),
                 None => Outcome::of(pairs.next()),
             })
             .collect();
-        let answer = self.assemble(set, &outcomes, &scores, received);
+        let answer = self.assemble(set, &outcomes, &scores, received)?;
         self.count(&answer);
         Ok(Answered { value: wire::encode(&answer), status: answer.status })
     }
@@ -129,18 +141,18 @@ impl<E: Scorer> Reranker<E> {
         outcomes: &[Outcome],
         scores: &SetScores,
         received: Instant,
-    ) -> RerankedContext {
+    ) -> Result<RerankedContext, AnswerError> {
         let (status, reason) = Status::of(outcomes.iter().map(Outcome::reason));
         let usage = usage(&set, outcomes, scores);
-        let cuts = Cuts {
-            top_n: set.top_n.or(self.settings.cuts.top_n),
-            min_score: set.min_score.or(self.settings.cuts.min_score),
+        let cuts = self.settings.cuts.or_own(set.top_n, set.min_score);
+        let mut results = ranked(set.candidates, outcomes, &cuts);
+        let context = match &self.settings.context {
+            Some(assembler) => Some(context(assembler, &results).map_err(AnswerError::Context)?),
+            None => None,
         };
-        let mut results = ranked(set.candidates, outcomes, cuts);
-        let context = self.settings.context.as_ref().map(|assembler| context(assembler, &results));
         results.iter_mut().for_each(|result| result.reduce(self.settings.results));
         let timing_ms = TimingMs::new(scores.queue, scores.score, received.elapsed());
-        RerankedContext {
+        Ok(RerankedContext {
             request_id: set.request_id,
             query: set.query,
             status,
@@ -151,7 +163,7 @@ impl<E: Scorer> Reranker<E> {
             usage,
             timing_ms,
             extra: set.extra,
-        }
+        })
     }
 
     fn model(&self) -> Model {
@@ -220,9 +232,10 @@ impl SetScores {
 }
 
 /// The candidates in their final order, cut, with their ranks.
-fn ranked(candidates: Vec<wire::Candidate>, outcomes: &[Outcome], cuts: Cuts) -> Vec<Ranked> {
+fn ranked(candidates: Vec<wire::Candidate>, outcomes: &[Outcome], cuts: &Cuts) -> Vec<Ranked> {
     let logits: Vec<Option<Logit>> = outcomes.iter().map(Outcome::logit).collect();
-    let order = rank::cut(rank::order(&logits), &logits, cuts);
+    let mut order = rank::order(&logits);
+    rank::cut(&mut order, &logits, cuts);
     let mut candidates: Vec<_> = candidates.into_iter().map(Some).collect();
     let results = order.into_iter().enumerate().filter_map(|(place, index)| {
         let candidate = candidates[index].take()?;
@@ -238,26 +251,24 @@ fn ranked(candidates: Vec<wire::Candidate>, outcomes: &[Outcome], cuts: Cuts) ->
     results.collect()
 }
 
-fn context(assembler: &Assembler, results: &[Ranked]) -> Context {
-    let passages = results.iter().filter_map(|result| {
-        Some(Passage {
+fn context(assembler: &Assembler, results: &[Ranked]) -> Result<Context, AssembleError> {
+    let passages = results.iter().map(|result| Passage {
             id: &result.id,
             title: result.title.as_deref(),
-            text: result.text.as_deref().filter(|text| !text.trim().is_empty())?,
+            text: result.text.as_deref().unwrap_or_default(),
             source: result.source.as_deref(),
             score: result.score,
-        })
     });
     let passages: Vec<Passage<'_>> = passages.collect();
-    let text = assembler.assemble(&passages);
+    let text = assembler.assemble(&passages)?;
     let duplicates = text.duplicates.into_iter().map(|d| Duplicate { id: d.id, of: d.of });
-    Context {
+    Ok(Context {
         text: text.text,
         tokens: text.tokens,
         passages: text.passages,
         duplicates: duplicates.collect(),
         truncated: text.truncated,
-    }
+    })
 }
 
 fn usage(set: &CandidateSet, outcomes: &[Outcome], scores: &SetScores) -> Usage {

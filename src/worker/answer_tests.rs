@@ -86,7 +86,7 @@ fn with_context(mut reranker: Reranker<ByNumber>) -> Reranker<ByNumber> {
         duplicate_similarity: None,
         order: context::Order::BestFirst,
     };
-    reranker.settings.context = Some(Assembler::new(settings, Box::new(Words)).unwrap());
+    reranker.settings.context = Some(Assembler::new(settings, Arc::new(Words)).unwrap());
     reranker
 }
 
@@ -199,5 +199,5 @@ async fn a_set_that_is_no_longer_wanted_has_no_answer() {
     let set = json!({"request_id": "r", "query": "q", "candidates": [{"id": "a", "text": "1"}]});
     let set = wire::decode(Some(set.to_string().as_bytes()), reranker.limits()).unwrap();
     let refused = reranker.answer(set, Box::new(|| false), Timestamp::now()).await;
-    assert_eq!(refused, Err(EngineError::Unwanted));
+    assert!(matches!(refused, Err(AnswerError::Engine(EngineError::Unwanted))));
 }

@@ -1,3 +1,4 @@
+use super::AnswerError;
 use crate::engine::EngineError;
 use crate::stream::PublishError;
 use crate::wire::{DecodeError, Stage};
@@ -8,9 +9,9 @@ pub enum Failure {
     /// The record is not a candidate set.
     #[error("not a candidate set that can be answered")]
     Decode(#[source] DecodeError),
-    /// The engine did not score it.
-    #[error("not scored")]
-    Engine(#[source] EngineError),
+    /// It was not scored, or its context not put together.
+    #[error("no answer")]
+    Answer(#[source] AnswerError),
     /// The output was not taken.
     #[error("the output was not taken")]
     Publish(#[source] PublishError),
@@ -35,12 +36,12 @@ impl Failure {
     /// Decides the fate of every failure, here and nowhere else.
     pub(super) fn disposition(&self) -> Disposition {
         match self {
-            Self::Decode(_) | Self::Publish(PublishError::Refused { .. }) => {
-                Disposition::DeadLetter
-            }
+            Self::Decode(_)
+            | Self::Answer(AnswerError::Context(_))
+            | Self::Publish(PublishError::Refused { .. }) => Disposition::DeadLetter,
             Self::Publish(PublishError::Retryable { .. }) => Disposition::Retry,
-            Self::Engine(EngineError::Unwanted) => Disposition::Return,
-            Self::Engine(EngineError::Lost { .. })
+            Self::Answer(AnswerError::Engine(EngineError::Unwanted)) => Disposition::Return,
+            Self::Answer(AnswerError::Engine(EngineError::Lost { .. }))
             | Self::Publish(PublishError::Fatal { .. }) => Disposition::Fatal,
         }
     }
@@ -49,7 +50,8 @@ impl Failure {
     pub(super) fn stage(&self) -> Stage {
         match self {
             Self::Decode(_) => Stage::Decode,
-            Self::Engine(_) => Stage::Score,
+            Self::Answer(AnswerError::Engine(_)) => Stage::Score,
+            Self::Answer(AnswerError::Context(_)) => Stage::Assemble,
             Self::Publish(_) => Stage::Publish,
         }
     }
@@ -58,7 +60,8 @@ impl Failure {
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Decode(error) => error.code(),
-            Self::Engine(_) => "engine",
+            Self::Answer(AnswerError::Engine(_)) => "engine",
+            Self::Answer(AnswerError::Context(_)) => "template_failed",
             Self::Publish(_) => "output_refused",
         }
     }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-pub use answer::{AnswerSettings, Answered, Reranker};
+pub use answer::{AnswerError, AnswerSettings, Answered, Reranker};
 pub use error::WorkerError;
 pub use failure::Failure;
 pub use settings::Settings;

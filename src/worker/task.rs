@@ -84,7 +84,7 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         let is_set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
         let wanted = Box::new(move || !is_set(&stopping) && !is_set(&revoked));
         let Answered { value, status } =
-            self.reranker.answer(set, wanted, Timestamp::now()).await.map_err(Failure::Engine)?;
+            self.reranker.answer(set, wanted, Timestamp::now()).await.map_err(Failure::Answer)?;
         let output = output(record, ack.position(), value);
         self.publisher.publish(&self.output_topic, output).await?;
         self.count(status);

@@ -1,5 +1,6 @@
 //! Everything in one process: librdkafka's mock broker, the worker, sample sets.
 
+mod answer;
 mod fixture;
 mod show;
 mod table;

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
+use super::answer::Answer;
 use super::table;
 use super::{CliError, Config, KafkaSink, KafkaSource, print};
 use crate::stream::{Record, RecordSink, RecordSource};
-use crate::wire::{self, CandidateSet, RerankedContext};
+use crate::wire::{self, CandidateSet};
 
 const SAMPLES: &str = include_str!("sets.jsonl");
 /// Longer than the slowest real model takes for the samples on one core.
@@ -104,7 +105,7 @@ impl Show {
         Ok(())
     }
 
-    async fn receive(&mut self) -> Result<RerankedContext, CliError> {
+    async fn receive(&mut self) -> Result<Answer, CliError> {
         let failed = |reason: String| CliError::Demo { reason };
         let claimed = tokio::time::timeout(ANSWER_TIMEOUT, self.consumer.claim()).await;
         let claimed = claimed.map_err(|_| failed("no answer came in time".to_owned()))?;

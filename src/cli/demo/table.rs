@@ -1,12 +1,13 @@
 use std::fmt::Write;
 
-use crate::wire::{CandidateSet, RerankedContext, ResultStatus};
+use super::answer::Answer;
+use crate::wire::CandidateSet;
 
 /// Characters of a passage that a row shows.
 const TEXT_CHARS: usize = 62;
 
 /// A candidate set before and after, as text for a terminal.
-pub(super) fn before_and_after(set: &CandidateSet, answer: &RerankedContext) -> String {
+pub(super) fn before_and_after(set: &CandidateSet, answer: &Answer) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _infallible = write_table(&mut text, set, answer);
@@ -16,7 +17,7 @@ pub(super) fn before_and_after(set: &CandidateSet, answer: &RerankedContext) -> 
 fn write_table(
     out: &mut String,
     set: &CandidateSet,
-    answer: &RerankedContext,
+    answer: &Answer,
 ) -> std::fmt::Result {
     writeln!(out, "{}: \"{}\"", set.request_id, set.query)?;
     writeln!(out, "  {:>5}  {:>6}  {:>8}  {:>6}  passage", "after", "before", "logit", "score")?;
@@ -24,8 +25,8 @@ fn write_table(
         let before = set.candidates.iter().position(|candidate| candidate.id == result.id);
         let before = before.map_or_else(|| "-".to_owned(), |index| (index + 1).to_string());
         write!(out, "  {:>5}  {before:>6}  ", result.rank)?;
-        match (result.status, result.logit, result.score) {
-            (ResultStatus::Scored, Some(logit), Some(score)) => {
+        match (result.logit, result.score) {
+            (Some(logit), Some(score)) => {
                 write!(out, "{logit:>8.3}  {score:>6.3}  ")?;
             }
             _ => write!(out, "{:>8}  {:>6}  ", "unscored", "-")?,
