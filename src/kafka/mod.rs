@@ -1,5 +1,25 @@
-//! The only room that names rdkafka.
+//! The only room that names rdkafka. `design.md`, beside this file, says how and why.
 
+mod client;
+mod commit;
+mod context;
+mod error;
+mod guarded;
+mod headers;
+mod in_process;
+mod oauth;
+mod outage;
+mod poll;
+mod reach;
+mod rebalance;
 mod settings;
+mod sink;
+mod source;
 
+pub use error::StartError;
+pub use guarded::{GUARDED, guarded, refused};
+pub use in_process::InProcessCluster;
+pub use reach::{ClusterReport, TopicReport, probe};
 pub use settings::{Credentials, Sasl, Secret, Security, Settings};
+pub use sink::KafkaSink;
+pub use source::KafkaSource;

@@ -7,6 +7,7 @@
 //! An *offset to commit* is always the next one to read, as in Kafka.
 
 mod ack;
+mod local;
 mod position;
 mod record;
 mod sink;
@@ -14,6 +15,7 @@ mod source;
 mod tracker;
 
 pub use ack::{AckHandle, Outcome, Settled};
+pub use local::{LocalBroker, LocalSink, LocalSource, PublishFailure, StoredRecord, Target};
 pub use position::{Epoch, Partition, Position};
 pub use record::{Header, Record};
 pub use sink::{PublishError, RecordSink};

@@ -17,6 +17,9 @@ pub enum Settlement {
 ///
 /// Only claimed offsets are tracked, so gaps in a log (compaction, control records, aborted
 /// batches) can never hold a commit back.
+///
+/// A log may be rewound under its reader (truncation, a reset of its offsets). What is then read
+/// again counts anew, and the committable offset goes back with it: what lies between is owed again.
 #[derive(Debug, Default)]
 pub struct OffsetTracker {
     partitions: HashMap<Partition, Assigned>,
@@ -26,14 +29,22 @@ pub struct OffsetTracker {
 #[derive(Debug)]
 struct Assigned {
     epoch: Epoch,
-    /// Claimed, and not yet part of the contiguous settled run. `true` once published.
-    open: BTreeMap<i64, bool>,
-    /// One past the highest claimed offset: what may be committed when nothing is open.
+    /// Claimed, and not yet part of the contiguous published run.
+    open: BTreeMap<i64, Open>,
+    /// One past the last claimed offset: where the reader stands.
     next: Option<i64>,
-    /// The first offset claimed: nothing below it was ever ours to commit.
-    first: Option<i64>,
+    /// What the broker knows: the last commit it took, or where reading began.
     committed: Option<i64>,
     unsettled: usize,
+}
+
+/// A claimed offset.
+#[derive(Debug, Default)]
+struct Open {
+    /// Handles without an outcome. More than one where the offset was claimed again meanwhile.
+    waiting: usize,
+    /// Some handle ended without output: the record must be read again.
+    held: bool,
 }
 
 // === impl OffsetTracker ===
@@ -46,7 +57,6 @@ impl OffsetTracker {
             epoch: self.epoch,
             open: BTreeMap::new(),
             next: None,
-            first: None,
             committed: None,
             unsettled: 0,
         };
@@ -59,15 +69,21 @@ impl OffsetTracker {
         self.partitions.remove(partition);
     }
 
+    /// The current assignment of `partition`, if it has one.
+    pub fn epoch(&self, partition: &Partition) -> Option<Epoch> {
+        self.partitions.get(partition).map(|assigned| assigned.epoch)
+    }
+
     /// Notes that the record at `offset` was handed out; `None` if the partition is not assigned.
-    /// An offset that was claimed before (the broker rewound) starts anew.
+    /// An offset that was claimed before (the log was rewound) starts anew.
     pub fn claim(&mut self, partition: &Partition, offset: i64) -> Option<Position> {
         let assigned = self.partitions.get_mut(partition)?;
-        if assigned.open.insert(offset, false) != Some(false) {
-            assigned.unsettled += 1;
-        }
-        assigned.next = assigned.next.max(Some(offset + 1));
-        assigned.first.get_or_insert(offset);
+        let open = assigned.open.entry(offset).or_default();
+        open.waiting += 1;
+        open.held = false;
+        assigned.unsettled += 1;
+        assigned.next = Some(offset + 1);
+        assigned.committed.get_or_insert(offset);
         Some(Position { partition: partition.clone(), offset, epoch: assigned.epoch })
     }
 
@@ -80,32 +96,34 @@ impl OffsetTracker {
         if assigned.epoch != position.epoch {
             return Settlement::Stale;
         }
-        let Some(published @ false) = assigned.open.get_mut(&position.offset) else {
+        let Some(open @ Open { waiting: 1.., .. }) = assigned.open.get_mut(&position.offset) else {
             return Settlement::Stale;
         };
+        open.waiting -= 1;
         assigned.unsettled -= 1;
         match settled.outcome {
             Outcome::Published => {
-                *published = true;
                 while let Some(entry) = assigned.open.first_entry() {
-                    if !entry.get() {
+                    if !entry.get().is_done() {
                         break;
                     }
                     entry.remove();
                 }
                 Settlement::Counted
             }
-            // The entry stays open and unpublished, which holds every later commit back.
-            Outcome::Returned | Outcome::Abandoned => Settlement::Held,
+            Outcome::Returned | Outcome::Abandoned => {
+                open.held = true;
+                Settlement::Held
+            }
         }
     }
 
     /// The offset that may be committed for `partition`, if it moved since [`Self::committed`].
     pub fn committable(&self, partition: &Partition) -> Option<i64> {
         let assigned = self.partitions.get(partition)?;
-        let offset = assigned.open.first_key_value().map(|(&offset, _)| offset).or(assigned.next)?;
-        let floor = assigned.committed.or(assigned.first)?;
-        (offset > floor).then_some(offset)
+        let next = assigned.next?;
+        let offset = assigned.open.first_key_value().map_or(next, |(&first, _)| first.min(next));
+        (Some(offset) != assigned.committed).then_some(offset)
     }
 
     /// Every partition whose committable offset moved, with that offset.
@@ -117,7 +135,7 @@ impl OffsetTracker {
     /// Notes that the broker took a commit of `offset`.
     pub fn committed(&mut self, partition: &Partition, offset: i64) {
         if let Some(assigned) = self.partitions.get_mut(partition) {
-            assigned.committed = assigned.committed.max(Some(offset));
+            assigned.committed = Some(offset);
         }
     }
 
@@ -136,3 +154,14 @@ impl OffsetTracker {
         self.partitions.keys()
     }
 }
+
+// === impl Open ===
+
+impl Open {
+    fn is_done(&self) -> bool {
+        self.waiting == 0 && !self.held
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+use std::time::Duration;
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+
+use super::settings::{Sasl, Settings};
+
+/// Between two heartbeats at most, however long the session.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(3);
+/// A member that does not poll for so long is put out. The poll thread never blocks, so this only
+/// bounds how long a rebalance may take.
+const POLL_INTERVAL_MAX: Duration = Duration::from_secs(300);
+/// Per partition: half is what may wait, half is the response that overshoots.
+const PARTITION_BYTES_MIN: usize = 64 << 10;
+const PARTITION_BYTES_MAX: usize = 64 << 20;
+/// Limits of librdkafka for `message.max.bytes`.
+const MESSAGE_BYTES: (usize, usize) = (1_000, 1_000_000_000);
+
+/// Properties of a consumer that reads a topic of `partitions` partitions.
+pub(super) fn consumer(settings: &Settings, partitions: usize) -> ClientConfig {
+    let mut config = common(settings);
+    let session = settings.session_timeout;
+    let heartbeat = HEARTBEAT_MAX.min(session / 3);
+    let per_partition = settings.prefetch_bytes / partitions.max(1);
+    let half = per_partition.clamp(PARTITION_BYTES_MIN, PARTITION_BYTES_MAX) / 2;
+    config
+        .set("group.id", &settings.group)
+        .set("session.timeout.ms", millis(session))
+        .set("heartbeat.interval.ms", millis(heartbeat))
+        .set_if_absent("max.poll.interval.ms", millis(POLL_INTERVAL_MAX.max(session)))
+        // The tracker decides what is committed, and when.
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // The default is the end of the log, which skips what came before the first commit.
+        .set("auto.offset.reset", "earliest")
+        // Only the partitions that move are stopped.
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("allow.auto.create.topics", "false")
+        // A split queue has a limit of its own: these are per partition.
+        .set("queued.max.messages.kbytes", (half >> 10).to_string())
+        .set("fetch.message.max.bytes", half.to_string())
+        // Bounds the overhead that librdkafka does not count, at small records.
+        .set_if_absent("queued.min.messages", "1000")
+        // The default of a second would starve a worker whose queue was full for a moment.
+        .set_if_absent("fetch.queue.backoff.ms", "20");
+    config
+}
+
+/// Properties of a producer.
+pub(super) fn producer(settings: &Settings) -> ClientConfig {
+    let mut config = common(settings);
+    let bytes = settings.record_bytes_max.clamp(MESSAGE_BYTES.0, MESSAGE_BYTES.1);
+    config
+        // A retry inside the client writes no second copy.
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("delivery.timeout.ms", millis(settings.delivery_timeout))
+        .set("message.max.bytes", bytes.to_string())
+        // The partitioner of the Java client: equal keys meet across producers.
+        .set_if_absent("partitioner", "murmur2_random")
+        .set_if_absent("compression.codec", "lz4")
+        // The default is a gigabyte. Twice the largest record is the least that makes sense.
+        .set_if_absent("queue.buffering.max.kbytes", (65_536.max(bytes >> 9)).to_string());
+    config
+}
+
+/// Properties of every client.
+fn common(settings: &Settings) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (property, value) in &settings.client {
+        config.set(property, value);
+    }
+    let level = match settings.client.contains_key("debug") {
+        true => RDKafkaLogLevel::Debug,
+        false => RDKafkaLogLevel::Info,
+    };
+    config
+        .set_log_level(level)
+        .set("bootstrap.servers", &settings.brokers)
+        .set_if_absent("client.id", "crossrank")
+        // An idle connection behind a NAT or a load balancer would otherwise die unnoticed.
+        .set_if_absent("socket.keepalive.enable", "true")
+        // The default of 10 s makes every outage that much longer.
+        .set_if_absent("reconnect.backoff.max.ms", "2000")
+        // No usage data to the brokers unless asked for.
+        .set_if_absent("enable.metrics.push", "false");
+    secure(&mut config, settings);
+    config
+}
+
+fn secure(config: &mut ClientConfig, settings: &Settings) {
+    let security = &settings.security;
+    let protocol = match (security.tls, security.sasl.is_some()) {
+        (false, false) => "plaintext",
+        (true, false) => "ssl",
+        (false, true) => "sasl_plaintext",
+        (true, true) => "sasl_ssl",
+    };
+    config.set("security.protocol", protocol);
+    let files = [
+        ("ssl.ca.location", &security.ca_file),
+        ("ssl.certificate.location", &security.certificate_file),
+        ("ssl.key.location", &security.key_file),
+    ];
+    for (property, file) in files {
+        if let Some(file) = file {
+            config.set(property, file);
+        }
+    }
+    let (mechanism, credentials) = match &security.sasl {
+        None => return,
+        Some(Sasl::Plain(credentials)) => ("PLAIN", Some(credentials)),
+        Some(Sasl::ScramSha256(credentials)) => ("SCRAM-SHA-256", Some(credentials)),
+        Some(Sasl::ScramSha512(credentials)) => ("SCRAM-SHA-512", Some(credentials)),
+        Some(Sasl::OauthBearer { .. }) => ("OAUTHBEARER", None),
+    };
+    config.set("sasl.mechanism", mechanism);
+    if let Some(credentials) = credentials {
+        config.set("sasl.username", &credentials.username);
+        config.set("sasl.password", &credentials.password.0);
+    }
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+/// What a user may set otherwise.
+trait SetIfAbsent {
+    fn set_if_absent(&mut self, property: &str, value: impl Into<String>) -> &mut Self;
+}
+
+// === impl ClientConfig ===
+
+impl SetIfAbsent for ClientConfig {
+    fn set_if_absent(&mut self, property: &str, value: impl Into<String>) -> &mut Self {
+        if self.get(property).is_none() {
+            self.set(property, value);
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::guarded::GUARDED;
+    use crate::kafka::settings::{Credentials, Secret, Security};
+
+    fn settings() -> Settings {
+        Settings {
+            brokers: "localhost:9092".into(),
+            group: "rerankers".into(),
+            input_topic: "sets".into(),
+            security: Security::default(),
+            session_timeout: Duration::from_secs(45),
+            drain_timeout: Duration::from_secs(20),
+            commit_interval: Duration::from_secs(1),
+            delivery_timeout: Duration::from_secs(30),
+            prefetch_bytes: 64 << 20,
+            record_bytes_max: 1 << 20,
+            startup_timeout: Duration::from_secs(30),
+            client: Default::default(),
+        }
+    }
+
+    #[test]
+    fn librdkafka_takes_every_property() {
+        for config in [consumer(&settings(), 12), producer(&settings())] {
+            config.create_native_config().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_carries_a_guarantee_wins_over_a_pass_through() {
+        let mut settings = settings();
+        for (property, _) in GUARDED {
+            settings.client.insert((*property).into(), "theirs".into());
+        }
+        for config in [consumer(&settings, 1), producer(&settings)] {
+            for property in ["bootstrap.servers", "security.protocol"] {
+                assert_ne!(config.get(property), Some("theirs"), "{property}");
+            }
+        }
+        assert_eq!(producer(&settings).get("acks"), Some("all"));
+        assert_eq!(consumer(&settings, 1).get("enable.auto.commit"), Some("false"));
+    }
+
+    #[test]
+    fn what_carries_none_can_be_set() {
+        let mut settings = settings();
+        settings.client.insert("compression.codec".into(), "zstd".into());
+        assert_eq!(producer(&settings).get("compression.codec"), Some("zstd"));
+    }
+
+    #[test]
+    fn read_ahead_is_shared_out_over_the_partitions() {
+        let kbytes = |partitions| {
+            let config = consumer(&settings(), partitions);
+            config.get("queued.max.messages.kbytes").unwrap().parse::<usize>().unwrap()
+        };
+        assert_eq!(kbytes(1), 32 << 10);
+        assert_eq!(kbytes(16), 2 << 10);
+        assert_eq!(kbytes(1_000_000), 32);
+    }
+
+    #[test]
+    fn credentials_and_tls_choose_the_protocol() {
+        let mut settings = settings();
+        let password = Secret("hush".into());
+        let credentials = Credentials { username: "alice".into(), password };
+        settings.security.sasl = Some(Sasl::ScramSha512(credentials));
+        let config = producer(&settings);
+        assert_eq!(config.get("security.protocol"), Some("sasl_plaintext"));
+        assert_eq!(config.get("sasl.mechanism"), Some("SCRAM-SHA-512"));
+        assert!(!format!("{settings:?} {config:?}").contains("hush"));
+        settings.security.tls = true;
+        assert_eq!(producer(&settings).get("security.protocol"), Some("sasl_ssl"));
+    }
+}

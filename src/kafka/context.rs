@@ -1,0 +1,196 @@
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crossbeam_channel::{Receiver, Sender};
+use rdkafka::ClientContext;
+use rdkafka::TopicPartitionList;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
+use rdkafka::types::RDKafkaRespErr;
+use tokio::sync::{Notify, oneshot};
+use tracing::{debug, error, info, trace, warn};
+
+use super::oauth;
+use super::settings::{Sasl, Settings};
+
+/// Events between two looks at them. Only errors can be so many; the rest comes one a poll.
+const EVENTS_MAX: usize = 256;
+
+/// What librdkafka reports to the thread that polls it.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Partitions come.
+    Assigned(TopicPartitionList),
+    /// Partitions go; they must be unassigned once their work is settled.
+    Revoked(TopicPartitionList),
+    /// A commit was answered.
+    Committed(KafkaResult<()>, TopicPartitionList),
+    /// Something went wrong; the client goes on by itself.
+    Failed(RDKafkaErrorCode, String),
+}
+
+/// Receives the callbacks of one client. They run inside a poll, on the thread that polls, and
+/// only take notes: the owner of the client decides.
+pub(super) struct Context {
+    role: &'static str,
+    token_file: Option<String>,
+    events: Sender<Event>,
+    /// Nobody reads events any more: the consumer closes, and partitions are let go at once.
+    pub(super) leaving: Arc<AtomicBool>,
+    pub(super) deliveries: Arc<Deliveries>,
+}
+
+/// What a producer owes.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    pub(super) in_flight: AtomicUsize,
+    /// Rung at every delivery report.
+    pub(super) reported: Notify,
+}
+
+/// Where a record's fate is reported.
+pub(super) type DeliveryReport = oneshot::Sender<Result<(), RDKafkaErrorCode>>;
+
+// === impl Context ===
+
+impl Context {
+    /// A context for a client with this role in logs, and what it hears.
+    pub(super) fn new(role: &'static str, settings: &Settings) -> (Self, Receiver<Event>) {
+        let (events, heard) = crossbeam_channel::bounded(EVENTS_MAX);
+        let token_file = match &settings.security.sasl {
+            Some(Sasl::OauthBearer { token_file }) => Some(token_file.clone()),
+            Some(Sasl::Plain(_) | Sasl::ScramSha256(_) | Sasl::ScramSha512(_)) | None => None,
+        };
+        let (leaving, deliveries) = (Arc::default(), Arc::default());
+        (Self { role, token_file, events, leaving, deliveries }, heard)
+    }
+
+    fn note(&self, event: Event) -> bool {
+        self.events.try_send(event).is_ok()
+    }
+}
+
+impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    // One level lower than librdkafka: it repeats itself, and the polling threads report what lasts.
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let role = self.role;
+        // Pass-through properties go to both clients; each complains about those of the other.
+        if facility == "CONFWARN" && message.contains("property and will be ignored by") {
+            return debug!(target: "crossrank::kafka::client", role, facility, "{message}");
+        }
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                error!(target: "crossrank::kafka::client", role, facility, "{message}");
+            }
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+                info!(target: "crossrank::kafka::client", role, facility, "{message}");
+            }
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                debug!(target: "crossrank::kafka::client", role, facility, "{message}");
+            }
+            RDKafkaLogLevel::Debug => {
+                trace!(target: "crossrank::kafka::client", role, facility, "{message}");
+            }
+        }
+    }
+
+    /// For people: set `statistics.interval.ms` and turn this target up.
+    fn stats_raw(&self, statistics: &[u8]) {
+        let statistics = String::from_utf8_lossy(statistics);
+        debug!(target: "crossrank::kafka::statistics", role = self.role, "{statistics}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(code) = error.rdkafka_error_code() {
+            // A full queue holds 256 errors that nobody has looked at; one more says nothing new.
+            let _noted = self.note(Event::Failed(code, reason.to_owned()));
+        }
+    }
+
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        let file = self.token_file.as_deref().ok_or("no token file is configured")?;
+        Ok(oauth::read(file)?)
+    }
+}
+
+impl ConsumerContext for Context {
+    /// Takes a note instead of (un)assigning: revoked partitions first finish their work.
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        kind: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let revoked = kind != RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let event = if revoked { Event::Revoked } else { Event::Assigned };
+        if self.leaving.load(Ordering::Acquire) || !self.note(event(list.clone())) {
+            // Without an answer librdkafka would wait for ever. An assignment is answered with
+            // nothing: the partitions are not read, and the group moves them on when we leave.
+            let answered = unassign(consumer, if revoked { Some(list) } else { None });
+            if let Err(error) = answered {
+                warn!(%error, "could not let partitions go while leaving the group");
+            }
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        if !self.note(Event::Committed(result, offsets.clone())) {
+            debug!("an outcome of a commit was not looked at; it is committed again");
+        }
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Context {
+    type DeliveryOpaque = Box<DeliveryReport>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, report: Self::DeliveryOpaque) {
+        let fate = match result {
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)),
+        };
+        // Whoever published may have given up waiting.
+        let _received = report.send(fate);
+        self.deliveries.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.deliveries.reported.notify_waiters();
+    }
+}
+
+// === impl Deliveries ===
+
+impl Deliveries {
+    pub(super) fn count(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+}
+
+/// Takes `list` off the assignment, or everything.
+pub(super) fn unassign(
+    consumer: &BaseConsumer<Context>,
+    list: Option<&TopicPartitionList>,
+) -> KafkaResult<()> {
+    match (consumer.rebalance_protocol(), list) {
+        (RebalanceProtocol::Cooperative, Some(list)) => consumer.incremental_unassign(list),
+        (RebalanceProtocol::Cooperative, None) => {
+            consumer.incremental_assign(&TopicPartitionList::new())
+        }
+        (RebalanceProtocol::Eager | RebalanceProtocol::None, _) => consumer.unassign(),
+    }
+}
+
+/// Adds `list` to the assignment, or makes it the assignment.
+pub(super) fn assign(
+    consumer: &BaseConsumer<Context>,
+    list: &TopicPartitionList,
+) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
+        RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(list),
+    }
+}

@@ -1,0 +1,135 @@
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tokio::sync::oneshot;
+use tracing::warn;
+
+use super::client;
+use super::context::Context;
+use super::error::{StartError, creation_error};
+use super::poll::{Close, PollThread};
+use super::reach::probe;
+use super::settings::Settings;
+use crate::stream::{Claimed, RecordSource, SourceError};
+
+/// Records taken from librdkafka but not yet claimed. Few: its own queues read ahead.
+pub(super) const CLAIMS_MAX: usize = 16;
+/// How long leaving the group may take.
+const LEAVE_MAX: Duration = Duration::from_secs(10);
+
+/// A member of the configured group, reading the input topic.
+///
+/// One thread owns the consumer and never waits for work. Dropping the source without
+/// [`RecordSource::close`] commits what is settled and leaves the group, in that thread.
+#[derive(Debug)]
+pub struct KafkaSource {
+    claims: async_channel::Receiver<Result<Claimed, SourceError>>,
+    bell: Bell,
+    commands: Sender<Close>,
+}
+
+/// Wakes the poll thread. Ringing twice before it looks is ringing once.
+#[derive(Clone, Debug)]
+pub(super) struct Bell(Sender<()>);
+
+// === impl KafkaSource ===
+
+impl KafkaSource {
+    /// Checks brokers, credentials, topic and group, and joins the group.
+    ///
+    /// Blocks, for `startup_timeout` at most. Partitions are assigned after it has returned.
+    pub fn start(settings: &Settings) -> Result<Self, StartError> {
+        let report = probe(settings, &[&settings.input_topic])?;
+        let partitions = report.topics.iter().map(|topic| topic.partitions).sum();
+        let (context, events) = Context::new("consumer", settings);
+        let leaving = Arc::clone(&context.leaving);
+        let (bell, rings) = Bell::new();
+        let config = client::consumer(settings, partitions);
+        let mut consumer: BaseConsumer<Context> =
+            config.create_with_context(context).map_err(creation_error)?;
+        let ring = bell.clone();
+        consumer.set_nonempty_callback(move || ring.ring());
+        consumer.subscribe(&[&settings.input_topic]).map_err(creation_error)?;
+        let (commands, requests) = crossbeam_channel::bounded(1);
+        let (handed, claims) = async_channel::bounded(CLAIMS_MAX);
+        let poll = PollThread::new(settings, Arc::new(consumer), leaving, events)
+            .connect(handed, claims.clone(), requests, bell.clone());
+        const NAME: &str = "kafka-poll";
+        thread::Builder::new()
+            .name(NAME.to_owned())
+            .spawn(move || poll.run(&rings))
+            .map_err(|source| StartError::Thread { name: NAME, source })?;
+        Ok(Self { claims, bell, commands })
+    }
+
+    /// What the poll thread ended with, if nobody has been told.
+    fn untold(&self) -> Result<(), SourceError> {
+        match self.claims.try_recv() {
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(claimed)) => {
+                claimed.ack.returned();
+                Ok(())
+            }
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl RecordSource for KafkaSource {
+    async fn claim(&mut self) -> Result<Claimed, SourceError> {
+        loop {
+            let claimed = self.claims.recv().await;
+            self.bell.ring();
+            match claimed {
+                // Taken away between hand-over and here.
+                Ok(Ok(claimed)) if claimed.ack.is_revoked() => claimed.ack.returned(),
+                Ok(claimed) => return claimed,
+                Err(_closed) => {
+                    let reason = "its thread has ended".to_owned();
+                    return Err(SourceError::Fatal { reason, source: None });
+                }
+            }
+        }
+    }
+
+    async fn close(self, drain_max: Duration) -> Result<(), SourceError> {
+        let (done, settled) = oneshot::channel();
+        let (leaving, left) = oneshot::channel();
+        let request = Close { drain_until: Instant::now() + drain_max, done, leaving };
+        if self.commands.try_send(request).is_err() {
+            return self.untold();
+        }
+        self.bell.ring();
+        // The thread keeps to the deadline by itself.
+        let result = settled.await.unwrap_or_else(|_ended| self.untold());
+        // Nothing is ever sent: the sender goes when the thread has left the group.
+        if tokio::time::timeout(LEAVE_MAX, left).await.is_err() {
+            warn!("no answer while leaving the group; it notices by the session timeout");
+        }
+        result
+    }
+}
+
+// === impl Bell ===
+
+impl Bell {
+    pub(super) fn new() -> (Self, Receiver<()>) {
+        let (bell, rings) = crossbeam_channel::bounded(1);
+        (Self(bell), rings)
+    }
+
+    pub(super) fn ring(&self) {
+        // Full: it rings already. Disconnected: nobody is left to wake.
+        let _rung = self.0.try_send(());
+    }
+}
+
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        // The thread sees that nobody can close it any more.
+        self.bell.ring();
+    }
+}

@@ -1,0 +1,70 @@
+//! One suite over every broker that the worker may meet: the in-process twin, librdkafka's mock,
+//! and a real Apache Kafka. A double counts only if it passes what the real thing passes.
+
+#[path = "contract/cluster.rs"]
+mod cluster;
+#[path = "contract/hasty.rs"]
+mod hasty;
+#[path = "support/kafka.rs"]
+mod kafka;
+#[path = "contract/local.rs"]
+mod local;
+#[path = "contract/outages.rs"]
+mod outages;
+#[path = "contract/start.rs"]
+mod start;
+#[path = "contract/suite.rs"]
+mod suite;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use crossrank::kafka::InProcessCluster;
+
+#[tokio::test(start_paused = true)]
+async fn the_local_broker_keeps_the_contract() {
+    suite::all(&local::Harness::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mock_cluster_keeps_the_contract() {
+    let cluster = InProcessCluster::start(&[]).unwrap();
+    suite::all(&cluster::Harness::mock(&cluster)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_kafka_keeps_the_contract() {
+    let Some(kafka) = kafka::Kafka::start() else {
+        return;
+    };
+    suite::all(&cluster::Harness::real(&kafka)).await;
+}
+
+/// A suite that cannot fail proves nothing.
+#[test]
+fn a_source_that_commits_the_highest_settled_offset_breaks_the_contract() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let honest = local::Harness::new();
+    runtime.block_on(suite::a_hole_holds_the_commit_and_is_read_again(&honest));
+    let hasty = hasty::Harness(local::Harness::new());
+    let broken = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(suite::a_hole_holds_the_commit_and_is_read_again(&hasty));
+    }));
+    assert!(broken.is_err(), "the suite did not notice");
+}
+
+/// How long anything may take that is only waited for.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` holds.
+async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + WAIT_MAX;
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
