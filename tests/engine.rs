@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossrank::engine::{
-    Backend, Engine, PackerLimits, Precision, ScoreRequest, Scorer, Settings, SetScores, StartError,
+    Backend, Engine, PackerLimits, Precision, ScoreRequest, Scorer, SetScores, Settings, StartError,
 };
 
 fn settings() -> Settings {
@@ -52,7 +52,8 @@ async fn a_set_scores_the_same_alone_and_among_many() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_replica_and_many_give_the_same_scores() {
-    let one = Engine::start(&Settings { replicas: Some(1), tokenizers: Some(1), ..settings() }).unwrap();
+    let one =
+        Engine::start(&Settings { replicas: Some(1), tokenizers: Some(1), ..settings() }).unwrap();
     let many = Engine::start(&Settings { replicas: Some(8), ..settings() }).unwrap();
     let (one, many) = tokio::join!(one.score(request(7)), many.score(request(7)));
     assert_eq!(logits(&one.unwrap()), logits(&many.unwrap()));
@@ -96,7 +97,11 @@ fn a_start_that_fails_names_the_cause() {
     let nowhere = Settings { model: PathBuf::from("/nowhere"), ..settings() };
     let error = Engine::start(&nowhere).map(|_| ()).unwrap_err();
     assert!(matches!(error, StartError::Model(_)));
-    assert!(crossrank::error_text(&error).contains("/nowhere"), "{}", crossrank::error_text(&error));
+    assert!(
+        crossrank::error_text(&error).contains("/nowhere"),
+        "{}",
+        crossrank::error_text(&error)
+    );
     let too_long = Settings { tokens_max: Some(1_000_000), ..settings() };
     let error = Engine::start(&too_long).map(|_| ()).unwrap_err();
     assert!(matches!(error, StartError::Tokenizer(_)), "{}", crossrank::error_text(&error));

@@ -70,6 +70,9 @@ mod tests {
     #[test]
     fn a_line_over_the_limit_is_skipped_and_the_next_one_read() {
         let lines = read("12345\n123456\n12345\r\nend", 5);
-        assert_eq!(lines, [whole("12345"), Line::TooLong { bytes: 6 }, whole("12345"), whole("end")]);
+        assert_eq!(
+            lines,
+            [whole("12345"), Line::TooLong { bytes: 6 }, whole("12345"), whole("end")]
+        );
     }
 }

@@ -202,7 +202,9 @@ fn bar(bytes: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let (bar, template) = match bytes {
-        Some(bytes) => (ProgressBar::new(bytes), "{msg} {wide_bar} {percent}% {elapsed}, {eta} left"),
+        Some(bytes) => {
+            (ProgressBar::new(bytes), "{msg} {wide_bar} {percent}% {elapsed}, {eta} left")
+        }
         None => (ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}"),
     };
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -213,7 +215,11 @@ fn bar(bytes: Option<u64>) -> ProgressBar {
 }
 
 /// The reading thread, whole. Ends early when nobody listens any more.
-fn read(inputs: Vec<Input>, limits: Limits, lines: &mpsc::Sender<Numbered>) -> Result<(), CliError> {
+fn read(
+    inputs: Vec<Input>,
+    limits: Limits,
+    lines: &mpsc::Sender<Numbered>,
+) -> Result<(), CliError> {
     for (name, mut reader) in inputs {
         let mut number = 0_u64;
         let failed = |source| CliError::Read { path: name.clone(), source };

@@ -19,10 +19,13 @@ impl Shutdown {
         let (asked, receiver) = watch::channel(false);
         tokio::spawn(async move {
             let name = signals.next().await;
-            tracing::info!(signal = name, "asked to stop; a second signal ends the process at once");
+            tracing::info!(
+                signal = name,
+                "asked to stop; a second signal ends the process at once"
+            );
             asked.send_replace(true);
             signals.next().await;
-            #[expect(clippy::exit, clippy::disallowed_methods, reason = "asked for twice")]
+            #[expect(clippy::disallowed_methods, reason = "asked for twice")]
             std::process::exit(FORCED_EXIT);
         });
         Ok(Self(receiver))

@@ -11,15 +11,15 @@
 //! leaves callers of [`Scorer::score`] waiting: that is the engine's whole backpressure.
 
 mod dispatcher;
-mod engine;
 mod error;
 mod packer;
 mod replica;
+mod running;
 mod scorer;
 mod settings;
 mod tokenizers;
 
-pub use engine::Engine;
 pub use error::{EngineError, StartError};
+pub use running::Engine;
 pub use scorer::{ModelIdentity, PairError, PairScore, ScoreRequest, Scorer, SetScores};
 pub use settings::{Backend, PackerLimits, Precision, Settings};

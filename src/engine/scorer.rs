@@ -87,6 +87,8 @@ impl ScoreRequest {
 impl fmt::Debug for ScoreRequest {
     /// Sizes only: texts are not for logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScoreRequest").field("passages", &self.passages.len()).finish_non_exhaustive()
+        f.debug_struct("ScoreRequest")
+            .field("passages", &self.passages.len())
+            .finish_non_exhaustive()
     }
 }

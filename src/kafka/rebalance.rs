@@ -149,7 +149,8 @@ fn failed(what: &str, error: KafkaError) -> SourceError {
 
 fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
     let elements = list.elements();
-    let partition = elements.iter().map(|e| Partition { topic: e.topic().into(), index: e.partition() });
+    let partition =
+        elements.iter().map(|e| Partition { topic: e.topic().into(), index: e.partition() });
     partition.collect()
 }
 

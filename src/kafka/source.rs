@@ -55,8 +55,12 @@ impl KafkaSource {
         consumer.subscribe(&[&settings.input_topic]).map_err(creation_error)?;
         let (commands, requests) = crossbeam_channel::bounded(1);
         let (handed, claims) = async_channel::bounded(CLAIMS_MAX);
-        let poll = PollThread::new(settings, Arc::new(consumer), leaving, events)
-            .connect(handed, claims.clone(), requests, bell.clone());
+        let poll = PollThread::new(settings, Arc::new(consumer), leaving, events).connect(
+            handed,
+            claims.clone(),
+            requests,
+            bell.clone(),
+        );
         const NAME: &str = "kafka-poll";
         thread::Builder::new()
             .name(NAME.to_owned())

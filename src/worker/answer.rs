@@ -96,7 +96,10 @@ impl<E: Scorer> Reranker<E> {
     ) -> Result<Answered, AnswerError> {
         let received = Instant::now();
         let unscored = self.unscored(&set, now);
-        let passages: Vec<String> = set.candidates.iter().zip(&unscored)
+        let passages: Vec<String> = set
+            .candidates
+            .iter()
+            .zip(&unscored)
             .filter(|(_, reason)| reason.is_none())
             .map(|(candidate, _)| candidate.text.clone())
             .collect();
@@ -107,7 +110,8 @@ impl<E: Scorer> Reranker<E> {
             self.scorer.score(request).await.map_err(AnswerError::Engine)?
         };
         let mut pairs = scores.pairs.iter();
-        let outcomes: Vec<Outcome> = unscored.into_iter()
+        let outcomes: Vec<Outcome> = unscored
+            .into_iter()
             .map(|reason| match reason {
                 Some(reason) => Outcome::Unscored(reason),
                 None => Outcome::of(pairs.next()),
@@ -253,11 +257,11 @@ fn ranked(candidates: Vec<wire::Candidate>, outcomes: &[Outcome], cuts: &Cuts) -
 
 fn context(assembler: &Assembler, results: &[Ranked]) -> Result<Context, AssembleError> {
     let passages = results.iter().map(|result| Passage {
-            id: &result.id,
-            title: result.title.as_deref(),
-            text: result.text.as_deref().unwrap_or_default(),
-            source: result.source.as_deref(),
-            score: result.score,
+        id: &result.id,
+        title: result.title.as_deref(),
+        text: result.text.as_deref().unwrap_or_default(),
+        source: result.source.as_deref(),
+        score: result.score,
     });
     let passages: Vec<Passage<'_>> = passages.collect();
     let text = assembler.assemble(&passages)?;

@@ -111,7 +111,9 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
             attempts: 1,
         };
         record.headers.retain(|h| !header::is_dead_letter(&h.name));
-        record.headers.extend(letter.headers().into_iter().map(|(n, value)| Header::text(n, value)));
+        record
+            .headers
+            .extend(letter.headers().into_iter().map(|(n, value)| Header::text(n, value)));
         let buried = self.publisher.publish(&self.dead_letter_topic, record).await;
         buried.map_err(|failure| {
             let position = position.to_string();

@@ -48,7 +48,8 @@ fn lines(output: &Output) -> Vec<Value> {
 }
 
 fn set(id: usize) -> String {
-    let candidate = |n: usize| json!({"id": n.to_string(), "text": format!("text {n} of set {id}")});
+    let candidate =
+        |n: usize| json!({"id": n.to_string(), "text": format!("text {n} of set {id}")});
     let candidates: Vec<_> = (0..id % 7).map(candidate).collect();
     json!({"request_id": id.to_string(), "query": "a query", "candidates": candidates}).to_string()
 }

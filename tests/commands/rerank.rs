@@ -14,7 +14,8 @@ fn answers_come_in_the_order_of_the_lines() {
     let input: Vec<_> = (0..500).map(set).collect();
     let output = rerank(&[], &input.join("\n"));
     assert!(output.status.success(), "{}", stderr(&output));
-    let ids: Vec<_> = lines(&output).iter().map(|a| a["request_id"].as_str().unwrap().to_owned()).collect();
+    let ids: Vec<_> =
+        lines(&output).iter().map(|a| a["request_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids, (0..500).map(|id| id.to_string()).collect::<Vec<_>>());
     for (id, answer) in lines(&output).iter().enumerate() {
         assert_eq!(answer["results"].as_array().unwrap().len(), id % 7);

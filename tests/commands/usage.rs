@@ -56,7 +56,8 @@ fn a_missing_model_or_file_ends_with_its_name() {
 fn every_mistake_of_a_configuration_is_told_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("crossrank.toml");
-    std::fs::write(&file, "[kafka]\nbrokers = 7\ngruop = \"x\"\n[model]\npath = \"/nowhere\"\n").unwrap();
+    std::fs::write(&file, "[kafka]\nbrokers = 7\ngruop = \"x\"\n[model]\npath = \"/nowhere\"\n")
+        .unwrap();
     let file = file.to_str().unwrap();
     fails_with(&["check", "--config", file], 2, &["kafka.brokers", "gruop", "kafka.group", file]);
 }

@@ -29,13 +29,25 @@ fn bad_records() -> Vec<(Option<Bytes>, &'static str, &'static str)> {
         (text(r#"{"request_id": "r", "query": "q"}"#), "missing_field", "candidates"),
         (set(json!({"query": 7})), "wrong_type", "query"),
         (set(json!({"query": " \n"})), "empty_query", "query"),
-        (set(json!({"candidates": [candidate, {"id": "b", "text": 1}]})), "wrong_type", "candidates[1].text"),
-        (set(json!({"candidates": [candidate, {"text": "t"}]})), "missing_field", "candidates[1].id"),
+        (
+            set(json!({"candidates": [candidate, {"id": "b", "text": 1}]})),
+            "wrong_type",
+            "candidates[1].text",
+        ),
+        (
+            set(json!({"candidates": [candidate, {"text": "t"}]})),
+            "missing_field",
+            "candidates[1].id",
+        ),
         (set(json!({"candidates": [candidate, candidate]})), "duplicate_id", "candidates[1].id"),
         (set(json!({"candidates": many})), "too_many_candidates", "candidates"),
         (set(json!({"expires_at": "tomorrow"})), "invalid_value", "expires_at"),
         (set(json!({"query": "q".repeat(501)})), "query_too_long", "query"),
-        (Some(Bytes::from_static(b"{\"request_id\": \"r\", \"query\": \"\xff\"}")), "invalid_utf8", "query"),
+        (
+            Some(Bytes::from_static(b"{\"request_id\": \"r\", \"query\": \"\xff\"}")),
+            "invalid_utf8",
+            "query",
+        ),
         (text(&deep), "nested_too_deep", "deep"),
         (text(&long), "record_too_large", "bytes"),
     ]

@@ -106,7 +106,8 @@ async fn a_stop_ends_at_its_deadline_even_if_a_set_does_not() {
     let asked = tokio::time::Instant::now();
     let error = worker.stop().await.unwrap_err();
     assert!(asked.elapsed() <= settings().shutdown_timeout + Duration::from_secs(1));
-    let deadline = matches!(error, WorkerError::Source(SourceError::DrainDeadline { unsettled: 1 }));
+    let deadline =
+        matches!(error, WorkerError::Source(SourceError::DrainDeadline { unsettled: 1 }));
     assert!(deadline, "{error:?}");
     the_next_worker_answers_everything(&broker, 1).await;
 }

@@ -5,9 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossrank::engine::{
-    EngineError, ModelIdentity, PairScore, ScoreRequest, Scorer, SetScores,
-};
+use crossrank::engine::{EngineError, ModelIdentity, PairScore, ScoreRequest, Scorer, SetScores};
 use crossrank::rank::Cuts;
 use crossrank::stream::{LocalBroker, Record, StoredRecord};
 use crossrank::telemetry::Counts;
@@ -27,7 +25,6 @@ type Scored = Pin<Box<dyn Future<Output = Result<SetScores, EngineError>> + Send
 /// Scores as the test says.
 pub(crate) struct TestScorer {
     model: ModelIdentity,
-    #[expect(clippy::type_complexity, reason = "a boxed async closure has no shorter name")]
     behaviour: Box<dyn Fn(ScoreRequest) -> Scored + Send + Sync>,
 }
 

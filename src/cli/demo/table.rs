@@ -14,11 +14,7 @@ pub(super) fn before_and_after(set: &CandidateSet, answer: &Answer) -> String {
     text
 }
 
-fn write_table(
-    out: &mut String,
-    set: &CandidateSet,
-    answer: &Answer,
-) -> std::fmt::Result {
+fn write_table(out: &mut String, set: &CandidateSet, answer: &Answer) -> std::fmt::Result {
     writeln!(out, "{}: \"{}\"", set.request_id, set.query)?;
     writeln!(out, "  {:>5}  {:>6}  {:>8}  {:>6}  passage", "after", "before", "logit", "score")?;
     for result in &answer.results {

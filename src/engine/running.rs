@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use super::dispatcher::{Channels, Dispatcher};
 use super::tokenizers::{self, Incoming};
 use super::{
-    Backend, EngineError, ModelIdentity, ScoreRequest, Scorer, Settings, SetScores, StartError, replica,
+    Backend, EngineError, ModelIdentity, ScoreRequest, Scorer, SetScores, Settings, StartError,
+    replica,
 };
 
 /// Tokens of a batch that stay in a core's cache through all layers.
@@ -59,8 +60,14 @@ impl Engine {
         });
         let tokenizers = settings.tokenizers.unwrap_or(replicas.min(TOKENIZERS_MAX));
         tracing::info!(
-            model = model.id, revision = model.revision, device = device.name(), replicas, tokenizers,
-            batch_tokens_max, tokens_max, "model loaded"
+            model = model.id,
+            revision = model.revision,
+            device = device.name(),
+            replicas,
+            tokenizers,
+            batch_tokens_max,
+            tokens_max,
+            "model loaded"
         );
 
         let (into_sets, sets) = async_channel::bounded(tokenizers);
@@ -71,8 +78,12 @@ impl Engine {
         let (into_events, events) = bounded(ahead_max);
         let mut threads = start_replicas(replicas, &encoder, tokens_max, &batches, &into_events)?;
         let channels = Channels { sets: tokenized, events, batches: into_batches };
-        let dispatcher =
-            Dispatcher::new(channels, batch_tokens_max, settings.packer.queue_tokens_max, ahead_max);
+        let dispatcher = Dispatcher::new(
+            channels,
+            batch_tokens_max,
+            settings.packer.queue_tokens_max,
+            ahead_max,
+        );
         threads.push(spawn("dispatcher".to_owned(), move || dispatcher.run())?);
         let more = tokenizers::start(tokenizers, &tokenizer, &sets, &into_tokenized);
         threads.extend(more.map_err(StartError::Thread)?);
