@@ -28,12 +28,14 @@ async fn the_local_broker_keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mock_cluster_keeps_the_contract() {
+    show_logs();
     let cluster = InProcessCluster::start(&[]).unwrap();
     suite::all(&cluster::Harness::mock(&cluster)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_kafka_keeps_the_contract() {
+    show_logs();
     let Some(kafka) = kafka::Kafka::start() else {
         return;
     };
@@ -55,6 +57,14 @@ fn a_source_that_commits_the_highest_settled_offset_breaks_the_contract() {
         runtime.block_on(suite::a_hole_holds_the_commit_and_is_read_again(&hasty));
     }));
     assert!(broken.is_err(), "the suite did not notice");
+}
+
+/// Shows logs of the code under test where `RUST_LOG` asks for them.
+fn show_logs() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer();
+    // Whichever test is first sets it for all.
+    let _set = logs.try_init();
 }
 
 /// How long anything may take that is only waited for.

@@ -1,7 +1,11 @@
+use std::ptr;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::bindings::{
+    rd_kafka_commit_queue, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer,
+};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{IsError, KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
@@ -12,13 +16,21 @@ use crate::stream::{Epoch, OffsetTracker, Partition};
 /// An answer that takes longer is not waited for any more; what it was about is committed again.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
+/// After a refusal, before the next try.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// A commit may fail for a while: during a rebalance it has to. After this long it is reported, and
+/// again whenever it has passed.
+const FAILING_MAX: Duration = Duration::from_secs(30);
+
 /// Commits in the background, one request at a time.
-///
-/// Never through librdkafka's synchronous commit: that one has no time limit.
 pub(super) struct Commits {
     interval: Duration,
     due: Instant,
     pending: Option<Pending>,
+    /// Not before this, since the last one was refused.
+    retry_at: Option<Instant>,
+    /// When the refusals began, or were last reported.
+    failing_since: Option<Instant>,
 }
 
 struct Pending {
@@ -33,19 +45,24 @@ impl Commits {
     pub(super) const WAIT_MAX: Duration = Duration::from_secs(5);
 
     pub(super) fn new(interval: Duration) -> Self {
-        Self { interval, due: Instant::now() + interval, pending: None }
+        let due = Instant::now() + interval;
+        Self { interval, due, pending: None, retry_at: None, failing_since: None }
     }
 
     pub(super) fn is_due(&self) -> bool {
         Instant::now() >= self.due && !self.is_pending()
     }
 
+    /// Whether an answer or the next try is waited for.
     pub(super) fn is_pending(&self) -> bool {
-        self.pending.as_ref().is_some_and(|pending| pending.since.elapsed() < ANSWER_MAX)
+        let now = Instant::now();
+        self.pending.as_ref().is_some_and(|pending| now - pending.since < ANSWER_MAX)
+            || self.retry_at.is_some_and(|at| now < at)
     }
 
     pub(super) fn give_up(&mut self) {
         self.pending = None;
+        self.retry_at = None;
     }
 
     /// Sends what has moved, if anything has.
@@ -66,7 +83,7 @@ impl Commits {
         if offsets.is_empty() {
             return;
         }
-        match consumer.commit(&list, CommitMode::Async) {
+        match send(consumer, &list) {
             Ok(()) => self.pending = Some(Pending { since: Instant::now(), offsets }),
             Err(error) => warn!(%error, "could not commit; tried again"),
         }
@@ -87,6 +104,8 @@ impl Commits {
         let elements = list.elements();
         let failure = result.err().or(elements.iter().find_map(|e| e.error().err()));
         if failure.is_none() {
+            self.retry_at = None;
+            self.failing_since = None;
             for (partition, epoch, offset) in pending.offsets {
                 // An answer for an earlier assignment says nothing about this one.
                 if tracker.epoch(&partition) == Some(epoch) {
@@ -105,9 +124,35 @@ impl Commits {
             | Meaning::Credentials
             | Meaning::TopicMissing
             | Meaning::RecordRefused => {
-                warn!(%code, "commit was not taken; tried again with the next one");
+                debug!(%code, "commit was not taken; tried again");
+                let now = Instant::now();
+                self.retry_at = Some(now + RETRY_AFTER);
+                if now - *self.failing_since.get_or_insert(now) >= FAILING_MAX {
+                    self.failing_since = Some(now);
+                    warn!(%code, "no commit has been taken for a while; it is tried again");
+                }
                 None
             }
         }
     }
+}
+
+/// Sends a commit whose answer comes as an event of the consumer's queue.
+///
+/// Not through rdkafka: its asynchronous commit is never answered (librdkafka answers it only to a
+/// callback that rdkafka does not register), and its synchronous one has no time limit.
+fn send(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> KafkaResult<()> {
+    let client = consumer.client().native_ptr();
+    // SAFETY: client and list live through the call, which copies the list. The queue is a
+    // reference of our own, given back once; the pending answer holds one of its own.
+    let code = unsafe {
+        let queue = rd_kafka_queue_get_consumer(client);
+        if queue.is_null() {
+            return Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::State));
+        }
+        let code = rd_kafka_commit_queue(client, list.ptr(), queue, None, ptr::null_mut());
+        rd_kafka_queue_destroy(queue);
+        code
+    };
+    if code.is_error() { Err(KafkaError::ConsumerCommit(code.into())) } else { Ok(()) }
 }

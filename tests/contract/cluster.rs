@@ -18,7 +18,7 @@ use crate::suite;
 
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 
-pub struct Harness<'a> {
+pub(crate) struct Harness<'a> {
     name: &'static str,
     brokers: String,
     create: Create<'a>,
@@ -34,7 +34,7 @@ enum Create<'a> {
 }
 
 /// Settings that suit a test: short waits.
-pub fn settings(brokers: &str, group: &str, topic: &str) -> Settings {
+pub(crate) fn settings(brokers: &str, group: &str, topic: &str) -> Settings {
     Settings {
         brokers: brokers.to_owned(),
         group: group.to_owned(),
@@ -54,11 +54,11 @@ pub fn settings(brokers: &str, group: &str, topic: &str) -> Settings {
 // === impl Harness ===
 
 impl<'a> Harness<'a> {
-    pub fn mock(cluster: &'a InProcessCluster) -> Self {
+    pub(crate) fn mock(cluster: &'a InProcessCluster) -> Self {
         Self::new("MockCluster", cluster.brokers(), Create::Mock(cluster))
     }
 
-    pub fn real(kafka: &Kafka) -> Self {
+    pub(crate) fn real(kafka: &Kafka) -> Self {
         Self::new("Apache Kafka", kafka.brokers(), Create::Real)
     }
 

@@ -11,10 +11,10 @@ use crossrank::stream::{
 
 use crate::{local, suite};
 
-pub struct Harness(pub local::Harness);
+pub(crate) struct Harness(pub(crate) local::Harness);
 
 /// Settles everything below a settled record as well.
-pub struct Hasty {
+pub(crate) struct Hasty {
     honest: LocalSource,
     open: Arc<Mutex<BTreeMap<i64, AckHandle>>>,
 }

@@ -7,15 +7,15 @@ use crossrank::stream::{LocalBroker, LocalSink, LocalSource, Record, StoredRecor
 
 use crate::suite;
 
-pub struct Harness {
-    pub broker: LocalBroker,
+pub(crate) struct Harness {
+    pub(crate) broker: LocalBroker,
     topics: Cell<usize>,
 }
 
 // === impl Harness ===
 
 impl Harness {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { broker: LocalBroker::new(), topics: Cell::new(0) }
     }
 }

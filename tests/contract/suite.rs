@@ -11,10 +11,10 @@ use crossrank::stream::{
 use crate::{WAIT_MAX, until};
 
 /// The record size that the suite's sinks are limited to.
-pub const RECORD_BYTES_MAX: usize = 100_000;
+pub(crate) const RECORD_BYTES_MAX: usize = 100_000;
 
 /// A broker, and ways to look into it from outside.
-pub trait Harness {
+pub(crate) trait Harness {
     type Source: RecordSource + 'static;
     type Sink: RecordSink;
 
@@ -37,7 +37,7 @@ pub trait Harness {
 }
 
 /// Runs the whole suite.
-pub async fn all<H: Harness>(harness: &H) {
+pub(crate) async fn all<H: Harness>(harness: &H) {
     every_record_is_claimed_once_and_in_order(harness).await;
     a_hole_holds_the_commit_and_is_read_again(harness).await;
     a_returned_record_is_read_again(harness).await;
@@ -71,12 +71,19 @@ async fn claim_some<S: RecordSource>(source: &mut S, count: usize) -> Vec<Claime
     claimed
 }
 
+/// How often each record was worked on.
+type Seen = BTreeMap<(i32, i64), usize>;
+
+fn note(seen: &mut Seen, claimed: &Claimed) {
+    let position = claimed.ack.position();
+    *seen.entry((position.partition.index, position.offset)).or_default() += 1;
+}
+
 /// Claims until nothing has come for a while, publishing everything.
-async fn work_off<S: RecordSource>(source: &mut S, seen: &mut BTreeMap<(i32, i64), usize>) {
+async fn work_off<S: RecordSource>(source: &mut S, seen: &mut Seen) {
     while let Ok(claimed) = tokio::time::timeout(Duration::from_millis(200), source.claim()).await {
         let claimed = claimed.expect("a record");
-        let position = claimed.ack.position();
-        *seen.entry((position.partition.index, position.offset)).or_default() += 1;
+        note(seen, &claimed);
         claimed.ack.published();
     }
 }
@@ -110,7 +117,7 @@ async fn every_record_is_claimed_once_and_in_order<H: Harness>(h: &H) {
     source.close(DRAIN).await.unwrap();
 }
 
-pub async fn a_hole_holds_the_commit_and_is_read_again<H: Harness>(h: &H) {
+pub(crate) async fn a_hole_holds_the_commit_and_is_read_again<H: Harness>(h: &H) {
     let topic = h.topic(1).await;
     h.produce(&topic, 0, &numbered(10)).await;
     let mut source = h.source("hole", &topic, DRAIN).await;
@@ -180,10 +187,11 @@ async fn members_share_the_work_and_inherit_it<H: Harness>(h: &H) {
     for partition in 0..4 {
         h.produce(&topic, partition, &numbered(20)).await;
     }
-    let mut seen = BTreeMap::new();
+    let mut seen = Seen::new();
     let mut first = h.source("shared", &topic, DRAIN).await;
     let held = claim(&mut first).await;
     let mut second = h.source("shared", &topic, DRAIN).await;
+    note(&mut seen, &held);
     held.ack.published();
     // Both must get work: that is what shows that partitions have moved.
     let mut shares = [BTreeSet::new(), BTreeSet::new()];
@@ -195,7 +203,7 @@ async fn members_share_the_work_and_inherit_it<H: Harness>(h: &H) {
         }
         shares = [BTreeSet::new(), BTreeSet::new()];
         for (member, share) in [&mut first, &mut second].into_iter().zip(&mut shares) {
-            let mut of_member = BTreeMap::new();
+            let mut of_member = Seen::new();
             work_off(member, &mut of_member).await;
             share.extend(of_member.keys().map(|(partition, _)| *partition));
             for (position, count) in of_member {
@@ -217,8 +225,7 @@ async fn members_share_the_work_and_inherit_it<H: Harness>(h: &H) {
     let (partition, offset) =
         (unsettled.ack.position().partition.index, unsettled.ack.position().offset);
     for claimed in last {
-        let position = claimed.ack.position();
-        *seen.entry((position.partition.index, position.offset)).or_default() += 1;
+        note(&mut seen, &claimed);
         claimed.ack.published();
     }
     first.close(Duration::ZERO).await.unwrap_err();

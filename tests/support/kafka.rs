@@ -24,15 +24,15 @@ const VERSION: &str = "4.4.0";
 const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
 const START_MAX: Duration = Duration::from_secs(120);
 /// Who may do everything on the listeners that authenticate.
-pub const ADMIN: (&str, &str) = ("alice", "alice-secret");
+pub(crate) const ADMIN: (&str, &str) = ("alice", "alice-secret");
 /// Who is known, but may do nothing.
-pub const STRANGER: (&str, &str) = ("mallory", "mallory-secret");
+pub(crate) const STRANGER: (&str, &str) = ("mallory", "mallory-secret");
 
 /// One cluster at a time: each takes several hundred megabytes.
 static ONE: Mutex<()> = Mutex::new(());
 
 /// A cluster, gone with this value.
-pub struct Kafka {
+pub(crate) struct Kafka {
     nodes: Vec<Node>,
     libs: PathBuf,
     folder: Option<TempDir>,
@@ -56,12 +56,12 @@ struct Ports {
 
 /// What a cluster is like.
 #[derive(Clone, Copy, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// 1 or 3.
-    pub nodes: usize,
+    pub(crate) nodes: usize,
     /// Also a listener with SASL and one with TLS, and an authorizer: on those listeners only
     /// [`ADMIN`] may do anything.
-    pub secured: bool,
+    pub(crate) secured: bool,
 }
 
 // === impl Kafka ===
@@ -69,7 +69,7 @@ pub struct Options {
 impl Kafka {
     /// A cluster of one node, or the one that `CROSSRANK_TEST_BROKERS` names; `None` if the test
     /// has to be skipped.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ok(brokers) = env::var("CROSSRANK_TEST_BROKERS") {
             let (nodes, libs, folder) = (Vec::new(), PathBuf::new(), None);
@@ -79,7 +79,7 @@ impl Kafka {
     }
 
     /// A cluster of our own; `None` if the test has to be skipped.
-    pub fn own(options: Options) -> Option<Self> {
+    pub(crate) fn own(options: Options) -> Option<Self> {
         Self::launch(options, ONE.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -107,27 +107,27 @@ impl Kafka {
     }
 
     /// The listener without authentication.
-    pub fn brokers(&self) -> String {
+    pub(crate) fn brokers(&self) -> String {
         self.external.clone().unwrap_or_else(|| self.listener(|ports| ports.plain))
     }
 
     /// The listener with SASL, in clear text.
-    pub fn sasl_brokers(&self) -> String {
+    pub(crate) fn sasl_brokers(&self) -> String {
         self.listener(|ports| ports.sasl)
     }
 
     /// The listener with TLS, without SASL.
-    pub fn tls_brokers(&self) -> String {
+    pub(crate) fn tls_brokers(&self) -> String {
         self.listener(|ports| ports.tls)
     }
 
     /// The certificate that the TLS listener shows, in PEM.
-    pub fn certificate(&self) -> String {
+    pub(crate) fn certificate(&self) -> String {
         self.path("cert.pem").display().to_string()
     }
 
     /// Kills a node with SIGKILL.
-    pub fn kill(&mut self, id: usize) {
+    pub(crate) fn kill(&mut self, id: usize) {
         if let Some(mut process) = self.nodes[id - 1].process.take() {
             process.kill().expect("SIGKILL");
             process.wait().expect("the end of the node");
@@ -135,12 +135,12 @@ impl Kafka {
     }
 
     /// Starts a node that was killed, on its old ports with its old log.
-    pub fn restart(&mut self, id: usize) {
+    pub(crate) fn restart(&mut self, id: usize) {
         self.spawn(id);
     }
 
     /// Waits until so many brokers are in the cluster.
-    pub fn wait_for(&mut self, brokers: usize) {
+    pub(crate) fn wait_for(&mut self, brokers: usize) {
         let client: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", self.brokers())
             .create()
@@ -311,7 +311,7 @@ impl Ports {
 }
 
 /// Creates a topic, as an operator would.
-pub async fn create_topic(brokers: &str, name: &str, partitions: i32, replicas: i32) {
+pub(crate) async fn create_topic(brokers: &str, name: &str, partitions: i32, replicas: i32) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create().expect("an admin client");
     let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
@@ -321,7 +321,7 @@ pub async fn create_topic(brokers: &str, name: &str, partitions: i32, replicas: 
 }
 
 /// Deletes a topic.
-pub async fn delete_topic(brokers: &str, name: &str) {
+pub(crate) async fn delete_topic(brokers: &str, name: &str) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create().expect("an admin client");
     let results = admin.delete_topics(&[name], &AdminOptions::new()).await.expect("an answer");
