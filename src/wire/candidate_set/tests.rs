@@ -158,8 +158,9 @@ fn unknown_fields_of_lists_come_back_under_lists() {
 
 #[test]
 fn merged_candidates_keep_the_first_of_each_field() {
-    let set = read(&set(r#""lists":[{"candidates":[{"id":"a","text":"t","u":1}]},
-        {"candidates":[{"id":"a","text":"t","u":2,"v":3,"metadata":{"m":0}}]}]"#));
+    let set = read(&set(r#""lists":[{"candidates":[{"id":"a","text":"t","u":1,"title":"T"}]},
+        {"candidates":[{"id":"a","text":"t","u":2,"v":3,"title":"U","metadata":{"m":0}}]}]"#));
+    assert_eq!(set.candidates[0].title.as_deref(), Some("T"));
     assert_eq!(set.candidates[0].extra.iter().collect::<Vec<_>>(), [("u", "1"), ("v", "3")]);
     assert_eq!(set.candidates[0].metadata.as_ref().map(|raw| raw.get()), Some(r#"{"m":0}"#));
 }
