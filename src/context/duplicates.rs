@@ -179,6 +179,12 @@ mod tests {
         assert_eq!(duplicates.find(&shingles("no such passage")), None);
     }
 
+    #[test]
+    fn rounding_does_not_shorten_the_index() {
+        assert_eq!(0.07 * 100.0, 7.000_000_000_000_001);
+        assert_eq!(Duplicates::new(0.07).prefix(100), 94);
+    }
+
     proptest! {
         #[test]
         fn the_index_finds_what_comparing_with_each_finds(

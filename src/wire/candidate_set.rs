@@ -275,8 +275,8 @@ fn expires_at(raw: &RawValue, at: &At<'_>) -> Result<Timestamp, DecodeError> {
     time.ok_or_else(|| at.invalid("must be an RFC 3339 time, such as 2026-11-23T12:00:00.250Z"))
 }
 
-/// Whether `text` has the shape of an RFC 3339 time with at most nine decimals. The parser knows
-/// the calendar, but accepts further notations, which other readers of the field do not.
+/// Whether `text` has the shape of an RFC 3339 time. The parser knows the calendar and takes one to
+/// nine decimals, but accepts further notations, which other readers of the field do not.
 fn is_rfc3339(text: &[u8]) -> bool {
     let shape = |text: &[u8], shape: &[u8]| {
         text.len() == shape.len()
@@ -290,9 +290,6 @@ fn is_rfc3339(text: &[u8]) -> bool {
     let offset = match rest.split_first() {
         Some((b'.', rest)) => {
             let decimals = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            if !(1..=9).contains(&decimals) {
-                return false;
-            }
             rest.get(decimals..).unwrap_or_default()
         }
         _ => rest,

@@ -3,18 +3,21 @@ use proptest::prelude::*;
 use super::*;
 
 /// Counts like a word-piece tokenizer: a word of n letters has ⌈n / 4⌉ tokens, every other
-/// character but white space has one. Not additive: two half words that meet are one word.
-struct Pieces;
+/// character but white space has one. Parts that meet may have fewer tokens than apart: two half
+/// words are one. With `spaces`, they may have more: white space counts where it is inside.
+struct Pieces {
+    spaces: bool,
+}
 
 // === impl Pieces ===
 
 impl TokenCounter for Pieces {
     fn count(&self, text: &str) -> usize {
-        ends(text).len()
+        self.ends(text).len()
     }
 
     fn cut<'a>(&self, text: &'a str, tokens_max: usize) -> &'a str {
-        let ends = ends(text);
+        let ends = self.ends(text);
         match (ends.get(tokens_max), tokens_max) {
             (None, _) => text,
             (_, 0) => "",
@@ -23,22 +26,31 @@ impl TokenCounter for Pieces {
     }
 }
 
-/// Where the tokens of `text` end.
-fn ends(text: &str) -> Vec<usize> {
-    let mut ends = Vec::new();
-    let mut letters = 0;
-    for (start, c) in text.char_indices() {
-        if c.is_whitespace() {
-            letters = 0;
-        } else if c.is_alphanumeric() && letters % 4 != 0 {
-            letters += 1;
-            *ends.last_mut().unwrap() = start + c.len_utf8();
-        } else {
-            letters = usize::from(c.is_alphanumeric());
-            ends.push(start + c.len_utf8());
+impl Pieces {
+    /// Where the tokens of `text` end.
+    fn ends(&self, text: &str) -> Vec<usize> {
+        let mut ends = Vec::new();
+        let (mut letters, mut is_space) = (0, false);
+        for (start, c) in text.char_indices() {
+            if c.is_whitespace() {
+                letters = 0;
+                is_space = true;
+                continue;
+            }
+            if is_space && self.spaces && !ends.is_empty() {
+                ends.push(start);
+            }
+            is_space = false;
+            if c.is_alphanumeric() && letters % 4 != 0 {
+                letters += 1;
+                *ends.last_mut().unwrap() = start + c.len_utf8();
+            } else {
+                letters = usize::from(c.is_alphanumeric());
+                ends.push(start + c.len_utf8());
+            }
         }
+        ends
     }
-    ends
 }
 
 fn settings(tokens_max: usize) -> Settings {
@@ -53,13 +65,17 @@ fn settings(tokens_max: usize) -> Settings {
 }
 
 fn assemble(settings: Settings, texts: &[&str]) -> PromptContext {
+    assemble_by(Pieces { spaces: false }, settings, texts)
+}
+
+fn assemble_by(counter: Pieces, settings: Settings, texts: &[&str]) -> PromptContext {
     let ids: Vec<String> = (0..texts.len()).map(|n| format!("d{n}")).collect();
     let passages: Vec<Passage<'_>> = ids
         .iter()
         .zip(texts)
         .map(|(id, text)| Passage { id, title: None, text, source: None, score: None })
         .collect();
-    Assembler::new(settings, Arc::new(Pieces)).unwrap().assemble(&passages).unwrap()
+    Assembler::new(settings, Arc::new(counter)).unwrap().assemble(&passages).unwrap()
 }
 
 #[test]
@@ -107,8 +123,22 @@ fn separators_and_template_text_count() {
     assert_eq!(assemble(plain.clone(), &texts).passages.len(), 2);
     let dashes = Settings { separator: " - ".to_owned(), ..plain.clone() };
     assert_eq!(assemble(dashes, &texts).passages.len(), 1);
+    let dashes = Settings { separator: " - ".to_owned(), ..settings(3) };
+    assert_eq!(assemble(dashes, &["a", "b c", "d"]).passages, ["d0", "d2"]);
     let dots = Settings { template: "{{ text }}.".to_owned(), ..plain };
     assert_eq!(assemble(dots, &texts).passages.len(), 1);
+}
+
+#[test]
+fn tokens_of_the_whole_decide_where_the_parts_have_fewer() {
+    let settings = Settings { duplicate_similarity: Some(1.0), ..settings(4) };
+    let context = assemble_by(Pieces { spaces: true }, settings.clone(), &["a", "b", "c", "C"]);
+    assert_eq!((context.text.as_str(), context.tokens), ("a\n\nb", 3));
+    assert_eq!(context.duplicates, [], "what c would have repeated is not in the text");
+    let settings = Settings { truncate: true, ..settings };
+    let context = assemble_by(Pieces { spaces: true }, settings, &["a", "bbbb ccc"]);
+    assert_eq!((context.text.as_str(), context.tokens), ("a\n\nbbbb", 3));
+    assert_eq!(context.truncated.as_deref(), Some("d1"));
 }
 
 #[test]
@@ -154,7 +184,8 @@ fn blank_passages_and_empty_lists_make_no_text() {
 fn a_template_that_fails_on_one_passage_says_which() {
     let template = "{{ text if number < 3 else text + 1 }}".to_owned();
     let assembler =
-        Assembler::new(Settings { template, ..settings(10) }, Arc::new(Pieces)).unwrap();
+        Assembler::new(Settings { template, ..settings(10) }, Arc::new(Pieces { spaces: false }))
+            .unwrap();
     let passage = Passage { id: "d", title: None, text: "t", source: None, score: None };
     let AssembleError::Template { number, .. } = assembler.assemble(&[passage; 3]).unwrap_err();
     assert_eq!(number, 3);
@@ -183,6 +214,7 @@ proptest! {
         template in prop::sample::select(vec!["{{ text }}", "[{{ number }}] {{ text }}", "w{{ text }}w"]),
         order in prop::sample::select(vec![Order::BestFirst, Order::BestAtEdges]),
         duplicate_similarity in prop::sample::select(vec![None, Some(0.4), Some(1.0)]),
+        spaces in any::<bool>(),
     ) {
         let settings = Settings {
             tokens_max,
@@ -193,9 +225,9 @@ proptest! {
             order,
         };
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let context = assemble(settings, &texts);
+        let context = assemble_by(Pieces { spaces }, settings, &texts);
         prop_assert!(context.tokens <= tokens_max);
-        prop_assert_eq!(context.tokens, Pieces.count(&context.text));
+        prop_assert_eq!(context.tokens, Pieces { spaces }.count(&context.text));
         prop_assert!(truncate || context.truncated.is_none());
         for id in &context.passages {
             let text = texts[id.trim_start_matches('d').parse::<usize>().unwrap()];

@@ -106,14 +106,16 @@ fn lists_are_merged_by_reciprocal_rank_fusion() {
 
 #[test]
 fn candidates_that_fuse_to_the_same_stay_in_order_of_occurrence() {
-    // x has the ranks 1, 2, 3 and y the same in another order: their sums must tie exactly.
-    let list = |ids: [&str; 3]| {
-        let one = |id: &&str| format!(r#"{{"id":"{id}","text":"t"}}"#);
-        format!(r#"{{"candidates":[{}]}}"#, ids.each_ref().map(one).join(","))
+    // x and y have the same ranks, but added up list by list the sum of y is a little larger.
+    let list = |x: u32, y: u32| {
+        let one = |id: &str, rank: u32| format!(r#"{{"id":"{id}","text":"t","rank":{rank}}}"#);
+        format!(r#"{{"candidates":[{},{}]}}"#, one("x", x), one("y", y))
     };
-    let lists = [list(["p", "x", "y"]), list(["x", "y", "q"]), list(["y", "r", "x"])];
-    let set = read(&set(&format!(r#""lists":[{}]"#, lists.join(","))));
-    assert_eq!(ids(&set)[..2], ["x", "y"]);
+    let (x, y): ([u32; 3], [u32; 3]) = ([1, 7, 2], [1, 2, 7]);
+    let summed = |ranks: [u32; 3]| ranks.iter().fold(0.0, |sum, &r| sum + 1.0 / f64::from(60 + r));
+    assert!(summed(x) < summed(y));
+    let lists: Vec<String> = x.into_iter().zip(y).map(|(x, y)| list(x, y)).collect();
+    assert_eq!(ids(&read(&set(&format!(r#""lists":[{}]"#, lists.join(","))))), ["x", "y"]);
 }
 
 #[test]
@@ -155,9 +157,10 @@ fn unknown_fields_of_lists_come_back_under_lists() {
 }
 
 #[test]
-fn merged_candidates_keep_the_first_of_each_unknown_field() {
-    let set = read(&set(r#""lists":[{"candidates":[{"id":"a","text":"t","u":1}]},
-        {"candidates":[{"id":"a","text":"t","u":2,"v":3,"metadata":{"m":0}}]}]"#));
+fn merged_candidates_keep_the_first_of_each_field() {
+    let set = read(&set(r#""lists":[{"candidates":[{"id":"a","text":"t","u":1,"title":"T"}]},
+        {"candidates":[{"id":"a","text":"t","u":2,"v":3,"title":"U","metadata":{"m":0}}]}]"#));
+    assert_eq!(set.candidates[0].title.as_deref(), Some("T"));
     assert_eq!(set.candidates[0].extra.iter().collect::<Vec<_>>(), [("u", "1"), ("v", "3")]);
     assert_eq!(set.candidates[0].metadata.as_ref().map(|raw| raw.get()), Some(r#"{"m":0}"#));
 }
@@ -171,6 +174,8 @@ fn a_long_passage_is_cut_between_characters() {
     assert_eq!((whole.text.as_str(), whole.cut), ("éééééééééé", false));
     assert_eq!((cut.text.as_str(), cut.cut), ("éééééééééé", true));
     assert_eq!(cut.text.capacity(), cut.text.len());
+    let set = read(&self::set(r#""candidates":[{"id":"a","text":"01234567890"}]"#));
+    assert_eq!((set.candidates[0].text.as_str(), set.candidates[0].cut), ("0123456789", true));
 }
 
 #[test]
@@ -321,6 +326,13 @@ fn a_place_in_a_later_line_is_counted_from_the_start_of_the_record() {
 }
 
 #[test]
+fn a_path_is_found_past_strings_that_look_like_structure() {
+    let (code, message) = refuse(br#"{"a\"[{":["\\\"]}[,", {"b":"}"}], "x":[1,{"y":[[],nul]}]}"#);
+    assert_eq!(code, "invalid_json");
+    assert!(message.starts_with("x[1].y[1]: not valid JSON"), "{message}");
+}
+
+#[test]
 fn nesting_is_refused_above_the_limit_wherever_it_is() {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let top = |levels| set(&format!(r#""candidates":[],"deep":{}"#, nested(levels)));
@@ -329,6 +341,7 @@ fn nesting_is_refused_above_the_limit_wherever_it_is() {
     };
     read(&top(DEPTH_MAX - 1));
     read(&inner("metadata", DEPTH_MAX - 3));
+    read(&set(&format!(r#""candidates":[],"\"{0}":"\"{0}\\""#, "[".repeat(100))));
     for (set, path) in [
         (top(DEPTH_MAX), "deep"),
         (top(4_000), "deep"),
