@@ -7,9 +7,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::given::Given;
-use super::guarded::guarded;
 use super::keys::{self, CLIENT};
 use super::problem::Problem;
+use super::secret::is_secret;
+use crate::kafka::{guarded, refused};
 
 /// What our environment variables begin with.
 pub(super) const PREFIX: &str = "CROSSRANK__";
@@ -164,6 +165,12 @@ impl<'a> Reader<'a> {
         }
         match given.of_property() {
             Ok(text) => {
+                if let Some(reason) = refused(property, &text) {
+                    // librdkafka repeats the value.
+                    let told = if is_secret(property) { "refused by librdkafka" } else { &reason };
+                    let remedy = "see librdkafka's CONFIGURATION.md".to_owned();
+                    return self.problem(&name, origin, told.to_owned(), remedy);
+                }
                 let path = CLIENT.split('.').chain([property]);
                 self.layer.push(path, &origin, ValueKind::String(text));
             }

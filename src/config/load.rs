@@ -6,7 +6,7 @@ use config::{Map, Value, ValueKind};
 
 use super::layers::{self, DEFAULTS_NAME, Findings, Layer, PREFIX};
 use super::problem::{Errors, Problem};
-use super::{Config, Reranking, effective, guarded, keys, raw, validate};
+use super::{Config, Reranking, effective, keys, raw, secret, validate};
 
 /// Where the configuration comes from. Later ones override earlier ones.
 #[derive(Clone, Default)]
@@ -165,7 +165,7 @@ fn flatten(section: &str, table: &Map<String, Value>, settings: &mut BTreeMap<St
             continue;
         }
         let secret = match keys::below(&name, keys::CLIENT) {
-            Some(property) => guarded::is_secret(property),
+            Some(property) => secret::is_secret(property),
             None => keys::find(&name).is_some_and(|key| matches!(key.kind, keys::Kind::Secret)),
         };
         let shown = if secret { ValueKind::String("***".to_owned()) } else { value.kind.clone() };

@@ -12,7 +12,7 @@
 
 mod effective;
 mod given;
-mod guarded;
+mod secret;
 mod keys;
 mod layers;
 mod load;

@@ -41,7 +41,8 @@ impl Engine {
         let encoder = CrossEncoder::load(&settings.model, &device, settings.precision)
             .map_err(StartError::Model)?;
         let tokens_max = settings.tokens_max.unwrap_or(encoder.tokens_max());
-        let limits = TokenLimits { tokens_max, query_tokens_max: settings.query_tokens_max };
+        let query_tokens_max = query_tokens_max(settings.query_tokens_max, tokens_max);
+        let limits = TokenLimits { tokens_max, query_tokens_max };
         let tokenizer =
             PairTokenizer::load(&settings.model, limits).map_err(StartError::Tokenizer)?;
         let model = ModelIdentity {
@@ -148,6 +149,16 @@ fn start_replicas(
 
 fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
     Builder::new().name(name).spawn(body).map_err(StartError::Thread)
+}
+
+/// A model may be shorter than the configuration knows: the query then gets a quarter of it.
+fn query_tokens_max(configured: usize, tokens_max: usize) -> usize {
+    if configured <= tokens_max / 2 {
+        return configured;
+    }
+    let lowered = tokens_max / 4;
+    tracing::warn!(configured, tokens_max, lowered, "model.query_tokens_max is lowered");
+    lowered
 }
 
 /// Cores this process may use; one where the system does not say.

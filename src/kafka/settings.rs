@@ -3,7 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// How to reach the cluster, and how to behave in the group. Already checked by `config`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// `host:port`, comma separated.
     pub brokers: String,
@@ -76,6 +76,20 @@ pub struct Credentials {
 /// Text that is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
+
+// === impl Settings ===
+
+impl fmt::Debug for Settings {
+    /// Where, not how: `client` can hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("brokers", &self.brokers)
+            .field("group", &self.group)
+            .field("input_topic", &self.input_topic)
+            .field("security", &self.security)
+            .finish_non_exhaustive()
+    }
+}
 
 // === impl Secret ===
 

@@ -55,7 +55,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("serde_json", &["wire", "worker", "telemetry", "config", "cli", "kafka::oauth", "model"]),
     ("config", &["config"]),
     ("toml", &["config"]),
-    ("minijinja", &["context", "config"]),
+    ("minijinja", &["context"]),
     ("tracing_subscriber", &["telemetry"]),
     ("indicatif", &["telemetry", "cli"]),
     ("clap", &["cli", ""]),

@@ -6,9 +6,6 @@ use crate::{context, engine, rank, telemetry, wire};
 
 /// `[CLS] query [SEP] passage [SEP]`
 const SPECIAL_TOKENS: usize = 3;
-/// What a template for one passage may use.
-const TEMPLATE_NAMES: [&str; 6] = ["number", "id", "title", "text", "source", "score"];
-
 pub(super) fn checked(check: &mut Check<'_>) -> Option<Reranking> {
     let engine = engine(check);
     let limits = limits(check);
@@ -111,23 +108,10 @@ fn context(check: &mut Check<'_>) -> Option<context::Settings> {
     })
 }
 
-/// The one place that checks a template.
 fn template(check: &mut Check<'_>, source: &str) {
-    let environment = minijinja::Environment::new();
-    let unknown = match environment.template_from_str(source) {
-        Ok(template) => template.undeclared_variables(false),
-        Err(error) => {
-            let remedy = "see the minijinja documentation for the syntax";
-            let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-            return check.problem("context.template", format!("is no template: {reason}"), remedy);
-        }
-    };
-    let mut unknown: Vec<String> = unknown.into_iter().collect();
-    unknown.retain(|name| !TEMPLATE_NAMES.contains(&name.as_str()));
-    unknown.sort();
-    if !unknown.is_empty() {
-        let remedy = format!("a passage has {}", TEMPLATE_NAMES.join(", "));
-        check.problem("context.template", format!("uses {}", unknown.join(", ")), &remedy);
+    if let Err(error) = context::Template::new(source) {
+        let remedy = "see the minijinja documentation for the syntax, and default.toml for an example";
+        check.problem("context.template", error.to_string(), remedy);
     }
 }
 

