@@ -12,12 +12,12 @@
 
 mod effective;
 mod given;
-mod secret;
 mod keys;
 mod layers;
 mod load;
 mod problem;
 mod raw;
+mod secret;
 mod validate;
 
 #[cfg(test)]

@@ -21,7 +21,11 @@ fn every_kind_of_bad_record_becomes_a_dead_letter_and_the_worker_goes_on() {
         ("wrong_type", Some(with(json!({"query": 7}))), "query"),
         ("missing_field", Some(br#"{"query": "q", "candidates": []}"#.to_vec()), "request_id"),
         ("empty_query", Some(with(json!({"query": "  "}))), "query"),
-        ("duplicate_id", Some(with(json!({"candidates": [candidate, candidate]}))), "candidates[1].id"),
+        (
+            "duplicate_id",
+            Some(with(json!({"candidates": [candidate, candidate]}))),
+            "candidates[1].id",
+        ),
         ("invalid_utf8", Some(b"{\"request_id\": \"r\", \"query\": \"\xff\"}".to_vec()), "query"),
         ("nested_too_deep", Some(deep.into_bytes()), "deep"),
         ("too_many_candidates", Some(with(json!({"candidates": many}))), "candidates"),
@@ -31,9 +35,7 @@ fn every_kind_of_bad_record_becomes_a_dead_letter_and_the_worker_goes_on() {
         stage.produce_one(key, value.as_deref());
         stage.produce(0..3);
     }
-    let worker = Worker::start_with(&stage, &[
-        ("CROSSRANK__LIMITS__RECORD_BYTES_MAX", "800000"),
-    ]);
+    let worker = Worker::start_with(&stage, &[("CROSSRANK__LIMITS__RECORD_BYTES_MAX", "800000")]);
     stage.wait_for_letters(bad.len());
     stage.wait_for_answers(3 * bad.len());
     stage.wait_until_committed();

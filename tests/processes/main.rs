@@ -17,6 +17,7 @@ use worker::Worker;
 /// A run of the demonstration model takes a few milliseconds a set; this many keep two workers
 /// busy for long enough to be disturbed.
 const SETS: usize = 10_000;
+const NONE: [usize; 0] = [];
 
 #[test]
 fn ten_thousand_sets_through_two_workers_are_all_accounted_for() {
@@ -30,7 +31,7 @@ fn ten_thousand_sets_through_two_workers_are_all_accounted_for() {
         assert_eq!(worker.terminate().code(), Some(0));
     }
     let audit = Audit::of(&stage);
-    assert_eq!(audit.lost(0..SETS), []);
+    assert_eq!(audit.lost(0..SETS), NONE);
     assert_eq!(audit.repeated(), 0, "nothing went wrong, so nothing is answered twice");
     assert_eq!(audit.unexplained(), 0);
     assert_eq!(committed, SETS as i64);
@@ -53,7 +54,7 @@ fn a_worker_killed_in_mid_work_loses_nothing() {
     stage.wait_until_committed();
     assert_eq!(worker.terminate().code(), Some(0));
     let audit = Audit::of(&stage);
-    assert_eq!(audit.lost(0..SETS), []);
+    assert_eq!(audit.lost(0..SETS), NONE);
     assert_eq!(audit.unexplained(), 0);
     let bound = killed * worker::IN_FLIGHT_MAX;
     assert!(audit.repeated() <= bound, "{} answered twice, {bound} allowed", audit.repeated());
@@ -74,7 +75,7 @@ fn workers_that_come_and_go_in_mid_work_lose_nothing() {
     stage.wait_until_committed();
     assert_eq!(workers.remove(3).terminate().code(), Some(0));
     let audit = Audit::of(&stage);
-    assert_eq!(audit.lost(0..SETS), []);
+    assert_eq!(audit.lost(0..SETS), NONE);
     assert_eq!(audit.unexplained(), 0);
 }
 

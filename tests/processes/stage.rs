@@ -63,7 +63,17 @@ impl Stage {
             ClientConfig::new().set("bootstrap.servers", &brokers).set("linger.ms", "5").create();
         let producer = producer.unwrap();
         let group = unique;
-        Some(Self { _kafka: kafka, brokers, group, input, output, dead, partitions, observer, producer })
+        Some(Self {
+            _kafka: kafka,
+            brokers,
+            group,
+            input,
+            output,
+            dead,
+            partitions,
+            observer,
+            producer,
+        })
     }
 
     /// Sends sets with these ids, keyed, and waits until they are acknowledged.
@@ -158,7 +168,11 @@ impl Stage {
         let mut taken = Vec::with_capacity(count);
         let deadline = Instant::now() + WAIT_MAX;
         while taken.len() < count {
-            assert!(Instant::now() < deadline, "read {} of {count} records of {topic}", taken.len());
+            assert!(
+                Instant::now() < deadline,
+                "read {} of {count} records of {topic}",
+                taken.len()
+            );
             if let Some(message) = self.observer.poll(LOOK_AGAIN) {
                 taken.push(take(&message.unwrap()));
             }

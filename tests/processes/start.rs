@@ -27,8 +27,10 @@ fn check_says_what_is_in_effect_and_run_and_check_say_what_is_missing() {
     let (code, _, told) = outcome(&stage, "run", &missing);
     assert_eq!(code, 1, "{told}");
     assert!(told.contains("nowhere") && told.contains("create"), "{told}");
-    let unreachable =
-        [("CROSSRANK__KAFKA__BROKERS", "127.0.0.1:1"), ("CROSSRANK__KAFKA__STARTUP_TIMEOUT_MS", "2000")];
+    let unreachable = [
+        ("CROSSRANK__KAFKA__BROKERS", "127.0.0.1:1"),
+        ("CROSSRANK__KAFKA__STARTUP_TIMEOUT_MS", "2000"),
+    ];
     for subcommand in ["check", "run"] {
         let (code, _, told) = outcome(&stage, subcommand, &unreachable);
         assert_eq!(code, 1, "{told}");

@@ -39,12 +39,12 @@ async fn nothing_is_committed_past_a_set_that_is_still_scored() {
         }
     });
     let worker = Running::start(&broker, scorer, settings());
-    broker.until(|broker| answers(broker).len() == 9).await;
-    broker.until(|broker| committed(broker, 1) == 3).await;
+    eventually(&broker, |broker| answers(broker).len() == 9).await;
+    eventually(&broker, |broker| committed(broker, 1) == 3).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(committed(&broker, 1), 3);
     opened.notify_one();
-    broker.until(|broker| committed(broker, 1) == 10).await;
+    eventually(&broker, |broker| committed(broker, 1) == 10).await;
     worker.stop().await.unwrap();
 }
 

@@ -33,7 +33,7 @@ async fn an_output_that_is_refused_becomes_a_dead_letter() {
     broker.fail_next_publish(OUTPUT, PublishFailure::Refused, 1);
     produce_sets(&broker, 1, 2);
     let worker = Running::start(&broker, TestScorer::taking(Duration::ZERO), settings());
-    broker.until(|broker| committed(broker, 1) == 2).await;
+    eventually(&broker, |broker| committed(broker, 1) == 2).await;
     worker.stop().await.unwrap();
     let letters = broker.records(DEAD);
     assert_eq!(letters.len(), 1);
@@ -117,7 +117,7 @@ async fn a_killed_worker_loses_nothing() {
     let broker = broker(1);
     produce_sets(&broker, 1, 200);
     let worker = Running::start(&broker, TestScorer::taking(Duration::from_millis(10)), settings());
-    broker.until(|broker| answers(broker).len() > 50).await;
+    eventually(&broker, |broker| answers(broker).len() > 50).await;
     worker.kill().await;
     let before = answers(&broker).len();
     assert!(before < 200);

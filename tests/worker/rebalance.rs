@@ -9,9 +9,9 @@ async fn workers_that_come_and_go_lose_nothing() {
     let scorer = || TestScorer::taking(Duration::from_millis(20));
     let mut workers = vec![Running::start(&broker, scorer(), settings())];
     for round in 1..=4 {
-        broker.until(|broker| answers(broker).len() >= round * 500).await;
+        eventually(&broker, |broker| answers(broker).len() >= round * 500).await;
         workers.push(Running::start(&broker, scorer(), settings()));
-        broker.until(|broker| answers(broker).len() >= round * 500 + 250).await;
+        eventually(&broker, |broker| answers(broker).len() >= round * 500 + 250).await;
         workers.remove(0).stop().await.unwrap();
     }
     all_answered(&broker, 3000).await;
@@ -30,9 +30,9 @@ async fn a_worker_that_dies_while_another_joins_loses_nothing() {
     produce_sets(&broker, 4, 1000);
     let scorer = || TestScorer::taking(Duration::from_millis(20));
     let first = Running::start(&broker, scorer(), settings());
-    broker.until(|broker| answers(broker).len() >= 100).await;
+    eventually(&broker, |broker| answers(broker).len() >= 100).await;
     let second = Running::start(&broker, scorer(), settings());
-    broker.until(|broker| answers(broker).len() >= 200).await;
+    eventually(&broker, |broker| answers(broker).len() >= 200).await;
     first.kill().await;
     all_answered(&broker, 1000).await;
     second.stop().await.unwrap();

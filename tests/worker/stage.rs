@@ -87,7 +87,7 @@ impl Running {
         };
         let counts = Arc::new(Counts::default());
         let reranker = Arc::new(Reranker::new(scorer, answers, Arc::clone(&counts)));
-        let (source, sink) = (broker.source(GROUP, INPUT), broker.sink().record_bytes_max(100_000));
+        let (source, sink) = (broker.source(GROUP, INPUT), broker.sink().record_bytes_max(200_000));
         let worker = Worker::new(source, sink, reranker, GROUP, settings);
         let (stop, stopped) = oneshot::channel::<()>();
         let worker = tokio::spawn(worker.run(async move {
@@ -190,9 +190,15 @@ pub(crate) fn answers(broker: &LocalBroker) -> BTreeMap<usize, usize> {
     answers
 }
 
+/// Waits until `condition` holds; an hour of paused time without it is a failure.
+pub(crate) async fn eventually(broker: &LocalBroker, condition: impl Fn(&LocalBroker) -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(3600), broker.until(condition)).await;
+    assert!(waited.is_ok(), "waited in vain: {} answers", answers(broker).len());
+}
+
 /// Waits until every set of `0..count` has an answer.
 pub(crate) async fn all_answered(broker: &LocalBroker, count: usize) {
-    broker.until(|broker| answers(broker).len() == count).await;
+    eventually(broker, |broker| answers(broker).len() == count).await;
 }
 
 /// Sum of the committed offsets of all partitions.

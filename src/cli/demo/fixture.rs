@@ -1,4 +1,5 @@
 use std::io;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
@@ -12,11 +13,16 @@ const FILES: [(&str, &[u8]); 3] = [
     ("model.safetensors", include_bytes!("../../../model/fixtures/tiny-bert/model.safetensors")),
 ];
 
-/// Writes the fixture where a model is expected: into a directory.
-pub(super) fn unpack() -> io::Result<Folder> {
+/// The fixture's name, which ends up in every answer as the name of the model.
+const NAME: &str = "tiny-bert";
+
+/// Writes the fixture where a model is expected, into a directory of its name in the folder.
+pub(super) fn unpack() -> io::Result<(Folder, PathBuf)> {
     let folder = tempfile::Builder::new().prefix("crossrank-demo-").tempdir()?;
+    let model = folder.path().join(NAME);
+    std::fs::create_dir(&model)?;
     for (name, content) in FILES {
-        std::fs::write(folder.path().join(name), content)?;
+        std::fs::write(model.join(name), content)?;
     }
-    Ok(folder)
+    Ok((folder, model))
 }

@@ -87,8 +87,8 @@ fn configure(
             "The model is a test fixture with random weights, so this order means nothing; \
              --model DIR takes a real one.\n",
         )?;
-        let folder = fixture::unpack().map_err(CliError::Temporary)?;
-        flags.push(("model.path".to_owned(), folder.path().display().to_string(), "demo"));
+        let (folder, path) = fixture::unpack().map_err(CliError::Temporary)?;
+        flags.push(("model.path".to_owned(), path.display().to_string(), "demo"));
         Some(folder)
     };
     flags.push(("kafka.brokers".to_owned(), cluster.brokers(), "demo"));

@@ -61,7 +61,10 @@ fn contradictions_between_keys_are_found() {
             "log.filter=infoo",
             "log.filter: log filter \"infoo\" holds \"infoo\", which is no level; write infoo=trace for a target",
         ),
-        ("context.template={{titel}}", "context.template: the template for a passage names \"titel\""),
+        (
+            "context.template={{titel}}",
+            "context.template: the template for a passage names \"titel\"",
+        ),
         (
             "context.tokenizer=no/such.json",
             "context.tokenizer: no/such.json cannot be read: No such file or directory (os error 2)",
@@ -119,7 +122,10 @@ fn security_settings_that_do_not_fit_together_are_found() {
 fn template_that_does_not_compile_is_found() {
     let given = Given::default().file(COMPLETE).flag("context.template", "{{ text");
     let [problem] = &given.problems()[..] else { panic!("not one problem") };
-    assert!(problem.starts_with("context.template: the template for a passage cannot be read: "), "{problem}");
+    assert!(
+        problem.starts_with("context.template: the template for a passage cannot be read: "),
+        "{problem}"
+    );
 }
 
 #[test]

@@ -110,7 +110,8 @@ fn context(check: &mut Check<'_>) -> Option<context::Settings> {
 
 fn template(check: &mut Check<'_>, source: &str) {
     if let Err(error) = context::Template::new(source) {
-        let remedy = "see the minijinja documentation for the syntax, and default.toml for an example";
+        let remedy =
+            "see the minijinja documentation for the syntax, and default.toml for an example";
         check.problem("context.template", error.to_string(), remedy);
     }
 }
