@@ -28,8 +28,6 @@ use crate::stream::{
 const TICK: Duration = Duration::from_millis(100);
 /// Handles without an outcome at most. A worker holds far fewer; beyond it nothing is handed out.
 const UNSETTLED_MAX: usize = 65_536;
-/// How long a subscribed topic may be missing before that is an error.
-const MISSING_MAX: Duration = Duration::from_secs(30);
 
 /// Everything that the thread owns which polls the consumer. It never waits for work.
 pub(super) struct PollThread {
@@ -42,14 +40,18 @@ pub(super) struct PollThread {
     closing: Option<Closing>,
     outage: Outage,
     missing_since: Option<Instant>,
+    /// How long the topic may be missing: as long as start-up would wait for the cluster.
+    missing_max: Duration,
     /// Where to look first, so that partitions take turns.
     turn: usize,
     /// Handles that have not reported an outcome.
     outstanding: usize,
     leaving: Arc<AtomicBool>,
     topic: Arc<str>,
-    // Last: the lanes hold it too, and the last to go leaves the group.
+    // The lanes hold it too; the last to go leaves the group.
     pub(super) consumer: Arc<BaseConsumer<Context>>,
+    // Last: it says that the group has been left.
+    _ending: oneshot::Sender<()>,
 }
 
 /// A partition of ours.
@@ -74,8 +76,6 @@ struct Wires {
 pub(super) struct Close {
     pub(super) drain_until: Instant,
     pub(super) done: oneshot::Sender<Result<(), SourceError>>,
-    /// Dropped when the group has been left.
-    pub(super) leaving: oneshot::Sender<()>,
 }
 
 struct Closing {
@@ -92,6 +92,7 @@ impl PollThread {
         consumer: Arc<BaseConsumer<Context>>,
         leaving: Arc<AtomicBool>,
         events: Receiver<Event>,
+        ending: oneshot::Sender<()>,
     ) -> Self {
         Self {
             tracker: OffsetTracker::default(),
@@ -103,11 +104,13 @@ impl PollThread {
             closing: None,
             outage: Outage::default(),
             missing_since: None,
+            missing_max: settings.startup_timeout,
             turn: 0,
             outstanding: 0,
             leaving,
             topic: settings.input_topic.as_str().into(),
             consumer,
+            _ending: ending,
         }
     }
 
@@ -233,7 +236,7 @@ impl PollThread {
             self.outage.over("consumer");
         }
         match self.missing_since {
-            Some(since) if missing && since.elapsed() >= MISSING_MAX => {
+            Some(since) if missing && since.elapsed() >= self.missing_max => {
                 let reason = format!("topic {} no longer exists", self.topic);
                 return Err(SourceError::Fatal { reason, source: None });
             }
@@ -378,13 +381,10 @@ impl PollThread {
         };
         let request = self.closing.as_mut().and_then(|closing| closing.request.take());
         info!(unsettled, "leaving the group");
-        let leaving = request.map(|request| {
+        if let Some(request) = request {
             // Whoever closed may have given up waiting.
             let _told = request.done.send(result);
-            request.leaving
-        });
-        drop(self);
-        drop(leaving);
+        }
     }
 
     /// The consumer cannot go on: says so to the next claim, and gives back what is not started.

@@ -1,3 +1,4 @@
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
@@ -48,12 +49,24 @@ pub fn probe(settings: &Settings, topics: &[&str]) -> Result<ClusterReport, Star
     let config = client::consumer(settings, 1);
     let consumer: BaseConsumer<Context> =
         config.create_with_context(context).map_err(creation_error)?;
-    let mut reach = Reach::new(settings, &events, until);
+    let result = look(settings, topics, Reach::new(settings, &events, until), &consumer);
+    // Closing a consumer has no time limit of its own, and nobody has to wait for it.
+    let dropped = thread::Builder::new().name("kafka-probe".to_owned());
+    drop(dropped.spawn(move || drop(consumer)));
+    result
+}
+
+fn look(
+    settings: &Settings,
+    topics: &[&str],
+    mut reach: Reach<'_>,
+    consumer: &BaseConsumer<Context>,
+) -> Result<ClusterReport, StartError> {
     let mut metadata = None;
     let mut found = Vec::new();
     let mut missing = Vec::new();
     for &topic in topics {
-        match reach.topic(&consumer, topic) {
+        match reach.topic(consumer, topic) {
             Ok((seen, partitions)) => {
                 metadata = Some(seen);
                 found.push(TopicReport { name: topic.to_owned(), partitions });
@@ -65,7 +78,7 @@ pub fn probe(settings: &Settings, topics: &[&str]) -> Result<ClusterReport, Star
     if !missing.is_empty() {
         return Err(StartError::TopicMissing { topics: missing });
     }
-    reach.group(&consumer)?;
+    reach.group(consumer)?;
     let brokers = metadata.iter().flat_map(Metadata::brokers);
     let brokers = brokers.map(|broker| format!("{}:{}", broker.host(), broker.port())).collect();
     Ok(ClusterReport { brokers, topics: found, principal: principal(settings) })

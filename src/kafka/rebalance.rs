@@ -87,7 +87,10 @@ impl PollThread {
             self.lanes.push(Lane { partition: partition.clone(), revoked, queue });
         }
         assign(&self.consumer, list).map_err(|error| failed("take partitions", error))?;
-        info!(partitions = %named(&partitions), total = self.lanes.len(), "partitions assigned");
+        // A rebalance that brings nothing is announced all the same.
+        if !partitions.is_empty() {
+            info!(partitions = %named(&partitions), total = self.lanes.len(), "partitions assigned");
+        }
         Ok(())
     }
 

@@ -29,6 +29,8 @@ pub struct KafkaSource {
     claims: async_channel::Receiver<Result<Claimed, SourceError>>,
     bell: Bell,
     commands: Sender<Close>,
+    /// Nothing is ever sent: it resolves when the thread has left the group and ended.
+    ended: oneshot::Receiver<()>,
 }
 
 /// Wakes the poll thread. Ringing twice before it looks is ringing once.
@@ -55,18 +57,15 @@ impl KafkaSource {
         consumer.subscribe(&[&settings.input_topic]).map_err(creation_error)?;
         let (commands, requests) = crossbeam_channel::bounded(1);
         let (handed, claims) = async_channel::bounded(CLAIMS_MAX);
-        let poll = PollThread::new(settings, Arc::new(consumer), leaving, events).connect(
-            handed,
-            claims.clone(),
-            requests,
-            bell.clone(),
-        );
+        let (ending, ended) = oneshot::channel();
+        let poll = PollThread::new(settings, Arc::new(consumer), leaving, events, ending)
+            .connect(handed, claims.clone(), requests, bell.clone());
         const NAME: &str = "kafka-poll";
         thread::Builder::new()
             .name(NAME.to_owned())
             .spawn(move || poll.run(&rings))
             .map_err(|source| StartError::Thread { name: NAME, source })?;
-        Ok(Self { claims, bell, commands })
+        Ok(Self { claims, bell, commands, ended })
     }
 
     /// What the poll thread ended with, if nobody has been told.
@@ -99,18 +98,18 @@ impl RecordSource for KafkaSource {
         }
     }
 
-    async fn close(self, drain_max: Duration) -> Result<(), SourceError> {
+    async fn close(mut self, drain_max: Duration) -> Result<(), SourceError> {
         let (done, settled) = oneshot::channel();
-        let (leaving, left) = oneshot::channel();
-        let request = Close { drain_until: Instant::now() + drain_max, done, leaving };
-        if self.commands.try_send(request).is_err() {
-            return self.untold();
-        }
+        let request = Close { drain_until: Instant::now() + drain_max, done };
+        // If the thread has ended, so it says below.
+        let _asked = self.commands.try_send(request);
         self.bell.ring();
-        // The thread keeps to the deadline by itself.
-        let result = settled.await.unwrap_or_else(|_ended| self.untold());
-        // Nothing is ever sent: the sender goes when the thread has left the group.
-        if tokio::time::timeout(LEAVE_MAX, left).await.is_err() {
+        let result = tokio::select! {
+            biased;
+            Ok(result) = settled => result,
+            _ = &mut self.ended => return self.untold(),
+        };
+        if tokio::time::timeout(LEAVE_MAX, &mut self.ended).await.is_err() {
             warn!("no answer while leaving the group; it notices by the session timeout");
         }
         result
