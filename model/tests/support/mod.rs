@@ -10,44 +10,44 @@ use crossrank_model::{
 use serde::Deserialize;
 
 /// Checkpoints in `fixtures/`, each with `golden.json`.
-pub const FIXTURES: [&str; 5] =
+pub(crate) const FIXTURES: [&str; 5] =
     ["tiny-bert", "tiny-bert-f16", "tiny-bert-bf16", "tiny-bert-gelu-new", "tiny-bert-relu"];
 
 /// What transformers makes of a fixture.
 #[derive(Deserialize)]
-pub struct Golden {
-    pub tokens_max: usize,
-    pub pairs: Vec<GoldenPair>,
+pub(crate) struct Golden {
+    pub(crate) tokens_max: usize,
+    pub(crate) pairs: Vec<GoldenPair>,
 }
 
 #[derive(Deserialize)]
-pub struct GoldenPair {
-    pub query: String,
-    pub passage: String,
-    pub logit: f32,
-    pub ids: Vec<u32>,
-    pub types: Vec<u8>,
+pub(crate) struct GoldenPair {
+    pub(crate) query: String,
+    pub(crate) passage: String,
+    pub(crate) logit: f32,
+    pub(crate) ids: Vec<u32>,
+    pub(crate) types: Vec<u8>,
 }
 
-pub fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
 
-pub fn golden(name: &str) -> Golden {
+pub(crate) fn golden(name: &str) -> Golden {
     let text = std::fs::read_to_string(fixture(name).join("golden.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
-pub fn encoder(name: &str, device: &Device) -> CrossEncoder {
+pub(crate) fn encoder(name: &str, device: &Device) -> CrossEncoder {
     CrossEncoder::load(&fixture(name), device, Precision::F32).unwrap()
 }
 
-pub fn tokenizer(name: &str) -> PairTokenizer {
+pub(crate) fn tokenizer(name: &str) -> PairTokenizer {
     let tokens_max = golden(name).tokens_max;
     PairTokenizer::load(&fixture(name), TokenLimits { tokens_max, query_tokens_max: 32 }).unwrap()
 }
 
-pub fn pack<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> PackedBatch {
+pub(crate) fn pack<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> PackedBatch {
     let mut batch = PackedBatch::with_capacity(0);
     for pair in pairs {
         batch.push(&pair.ids, &pair.types);
@@ -56,7 +56,7 @@ pub fn pack<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> PackedBatch {
 }
 
 /// The golden pairs of a fixture as this crate tokenises them.
-pub fn golden_pairs(name: &str) -> Vec<Pair> {
+pub(crate) fn golden_pairs(name: &str) -> Vec<Pair> {
     let tokenizer = tokenizer(name);
     let pair = |golden: &GoldenPair| {
         tokenizer.pair(&tokenizer.query(&golden.query).unwrap(), &golden.passage).unwrap()
@@ -65,7 +65,7 @@ pub fn golden_pairs(name: &str) -> Vec<Pair> {
 }
 
 /// Every CPU backend of this build.
-pub fn cpus() -> Vec<Device> {
+pub(crate) fn cpus() -> Vec<Device> {
     [Backend::Flex, Backend::NdArray]
         .into_iter()
         .filter(|backend| backend.compiled())
@@ -75,7 +75,7 @@ pub fn cpus() -> Vec<Device> {
 
 /// The GPU, or `None` after one line that says what is missing. CI sets CROSSRANK_REQUIRE_VULKAN=1,
 /// so that there a missing driver fails.
-pub fn gpu(test: &str) -> Option<Device> {
+pub(crate) fn gpu(test: &str) -> Option<Device> {
     match Device::open(Backend::Wgpu) {
         Ok(device) => Some(device),
         Err(error) if std::env::var_os("CROSSRANK_REQUIRE_VULKAN").is_some_and(|v| v == "1") => {
@@ -95,24 +95,24 @@ pub fn gpu(test: &str) -> Option<Device> {
 }
 
 /// Says why a test did nothing. Written past libtest's capture, which hides what passing tests print.
-pub fn skipped(test: &str, why: &str) {
+pub(crate) fn skipped(test: &str, why: &str) {
     writeln!(std::io::stderr(), "skipped: {test}: {why}").unwrap();
 }
 
 /// Figures that a reader of the test log wants.
-pub fn noted(test: &str, what: &str) {
+pub(crate) fn noted(test: &str, what: &str) {
     writeln!(std::io::stderr(), "{test}: {what}").unwrap();
 }
 
 /// Data that is not part of this repository: evaluation sets and published tokenizers.
-pub fn shared() -> PathBuf {
+pub(crate) fn shared() -> PathBuf {
     std::env::var_os("CROSSRANK_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from)
 }
 
 /// The largest difference, which fails the test above `tolerance`.
 #[track_caller]
-pub fn assert_close(what: &str, actual: &[f32], expected: &[f32], tolerance: f32) -> f32 {
+pub(crate) fn assert_close(what: &str, actual: &[f32], expected: &[f32], tolerance: f32) -> f32 {
     assert_eq!(actual.len(), expected.len(), "{what}");
     let differences = actual.iter().zip(expected).map(|(a, e)| (a - e).abs());
     let worst =
