@@ -142,8 +142,13 @@ impl CrossEncoder {
         let plan = Plan::new(batch, step, device);
         let logits = self.bert.forward(tokens(batch, &plan, device), &plan);
         let data = logits.try_into_data().map_err(|source| self.failed(source))?;
-        data.try_to_vec::<f32>()
-            .map_err(|error| self.failed(ExecutionError::WithContext { reason: error.to_string() }))
+        let logits = data.try_to_vec::<f32>();
+        let mut logits = logits.map_err(|error| {
+            self.failed(ExecutionError::WithContext { reason: error.to_string() })
+        })?;
+        // A lone pair was computed twice.
+        logits.truncate(batch.pairs());
+        Ok(logits)
     }
 
     fn failed(&self, source: ExecutionError) -> ScoreError {
