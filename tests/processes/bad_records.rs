@@ -39,7 +39,7 @@ fn every_kind_of_bad_record_becomes_a_dead_letter_and_the_worker_goes_on() {
     stage.wait_for_letters(bad.len());
     stage.wait_for_answers(3 * bad.len());
     stage.wait_until_committed();
-    assert_eq!(worker.terminate().code(), Some(0));
+    assert_eq!(worker.terminate().code, Some(0));
 
     let letters = stage.letters();
     assert_eq!(letters.len(), bad.len());
@@ -66,7 +66,7 @@ fn files_and_topics_give_the_same_answers() {
     stage.produce(0..sets.len());
     let worker = Worker::start(&stage);
     stage.wait_for_answers(sets.len());
-    assert_eq!(worker.terminate().code(), Some(0));
+    assert_eq!(worker.terminate().code, Some(0));
 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), sets.join("\n")).unwrap();

@@ -1,9 +1,10 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::stage::Stage;
@@ -18,6 +19,23 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct Worker {
     child: Child,
     folder: TempDir,
+}
+
+/// A worker that has ended.
+pub(crate) struct Stopped {
+    pub(crate) code: Option<i32>,
+    pub(crate) log: String,
+}
+
+// === impl Stopped ===
+
+impl Stopped {
+    /// Sets that it claimed, as it said when it stopped.
+    pub(crate) fn sets_claimed(&self) -> usize {
+        let events = self.log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let counts = events.filter_map(|event| event["sets_claimed"].as_u64()).last();
+        counts.expect("the counts of a stopped worker") as usize
+    }
 }
 
 // === impl Worker ===
@@ -39,7 +57,7 @@ impl Worker {
         worker
     }
 
-    pub(crate) fn log(&self) -> String {
+    fn log(&self) -> String {
         read(&self.folder.path().join("log"))
     }
 
@@ -50,29 +68,16 @@ impl Worker {
     }
 
     /// SIGTERM, and waits for the end.
-    pub(crate) fn terminate(mut self) -> ExitStatus {
-        self.ask_to_stop()
-    }
-
-    pub(crate) fn ask_to_stop(&mut self) -> ExitStatus {
+    pub(crate) fn terminate(mut self) -> Stopped {
         self.signal("TERM");
         self.end()
     }
 
-    pub(crate) fn interrupt_twice(mut self) -> ExitStatus {
+    pub(crate) fn interrupt_twice(mut self) -> Stopped {
         self.signal("INT");
         self.wait("the first signal", |log| log.contains("asked to stop"));
         self.signal("INT");
         self.end()
-    }
-
-    /// Whether the worker had sets at all; it says so when it stops.
-    pub(crate) fn claimed_something(&self) -> bool {
-        self.log().contains("partitions assigned")
-    }
-
-    pub(crate) fn wait_until_it_claims(&mut self) {
-        self.wait("partitions", |log| log.contains("partitions assigned"));
     }
 
     fn signal(&self, name: &str) {
@@ -80,11 +85,11 @@ impl Worker {
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
     }
 
-    fn end(&mut self) -> ExitStatus {
+    fn end(&mut self) -> Stopped {
         let deadline = Instant::now() + WAIT_MAX;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
+                return Stopped { code: status.code(), log: self.log() };
             }
             assert!(Instant::now() < deadline, "the worker does not end:\n{}", self.log());
             std::thread::park_timeout(Duration::from_millis(20));
