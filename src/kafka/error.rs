@@ -7,7 +7,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// librdkafka does not take the property.
-    #[error("librdkafka refuses the property {property}: {reason}; correct kafka.client.{property}")]
+    #[error(
+        "librdkafka refuses the property {property}: {reason}; correct kafka.client.{property}"
+    )]
     Property {
         /// The property.
         property: String,
@@ -193,7 +195,9 @@ impl Meaning {
 /// The error of creating a client. Never repeats a value: it may be a secret.
 pub(super) fn creation_error(error: KafkaError) -> StartError {
     match error {
-        KafkaError::ClientConfig(_, reason, property, _) => StartError::Property { property, reason },
+        KafkaError::ClientConfig(_, reason, property, _) => {
+            StartError::Property { property, reason }
+        }
         other => StartError::Client { reason: other.to_string() },
     }
 }

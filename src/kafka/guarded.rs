@@ -29,15 +29,21 @@ pub const GUARDED: &[(&str, &str)] = &[
     ("auto.commit.enable", "an offset is committed only when its answer is acknowledged"),
     ("enable.auto.offset.store", "an offset is committed only when its answer is acknowledged"),
     ("auto.commit.interval.ms", "use kafka.commit_interval"),
-    ("auto.offset.reset", "a record written before the group's first commit must not be skipped; \
-      to begin elsewhere, set the group's offsets with kafka-consumer-groups --reset-offsets"),
+    (
+        "auto.offset.reset",
+        "a record written before the group's first commit must not be skipped; \
+      to begin elsewhere, set the group's offsets with kafka-consumer-groups --reset-offsets",
+    ),
     ("enable.idempotence", "without it a retry could write an answer twice"),
     ("acks", "an answer counts when every in-sync replica has it"),
     ("request.required.acks", "an answer counts when every in-sync replica has it"),
     ("retries", "kafka.delivery_timeout ends the retries of a record"),
     ("message.send.max.retries", "kafka.delivery_timeout ends the retries of a record"),
     ("transactional.id", "the producer is idempotent, not transactional"),
-    ("partition.assignment.strategy", "cooperative-sticky, so that a rebalance stops only what moves"),
+    (
+        "partition.assignment.strategy",
+        "cooperative-sticky, so that a rebalance stops only what moves",
+    ),
     ("group.protocol", "classic: a slow member of the newer protocol fails in this librdkafka"),
     ("allow.auto.create.topics", "a missing topic is an error, not a reason to create one"),
     ("enable.partition.eof", "the end of a partition is no event"),

@@ -44,9 +44,7 @@ impl InProcessCluster {
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), StartError> {
         match self.client.client().mock_cluster() {
             Some(cluster) => cluster.create_topic(topic, partitions, 1).map_err(creation_error),
-            None => {
-                Err(StartError::Client { reason: "it holds no in-process cluster".to_owned() })
-            }
+            None => Err(StartError::Client { reason: "it holds no in-process cluster".to_owned() }),
         }
     }
 

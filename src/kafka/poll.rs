@@ -155,7 +155,7 @@ impl PollThread {
         Ok(self.advance_closing())
     }
 
-    fn take_outcomes(&mut self) -> Result<(), SourceError> {
+    pub(super) fn take_outcomes(&mut self) -> Result<(), SourceError> {
         while let Some(settled) = self.wires.as_mut().and_then(|w| w.outcomes.try_recv().ok()) {
             self.outstanding -= 1;
             match self.tracker.settle(&settled) {
@@ -387,16 +387,25 @@ impl PollThread {
         }
     }
 
-    /// The consumer cannot go on: says so to the next claim, and gives back what is not started.
+    /// The consumer cannot go on: gives back what is not started, says so to the next claim, and
+    /// commits what is settled.
     fn fail(mut self, error: SourceError) {
         tracing::error!(%error, "the source stops");
         self.revoke_all();
         self.take_back(|_| true);
-        let until = Instant::now() + Commits::WAIT_MAX;
-        while let Some(settled) = self.wires.as_mut().and_then(|w| w.outcomes.try_recv().ok()) {
-            self.tracker.settle(&settled);
+        if let Some(wires) = &self.wires {
+            // Everything else was taken back, so there is room.
+            let _told = wires.claims.try_send(Err(error));
+            wires.claims.close();
         }
-        while !self.commit_rest() && Instant::now() < until {
+        let until = Instant::now() + Commits::WAIT_MAX;
+        loop {
+            while let Some(settled) = self.wires.as_mut().and_then(|w| w.outcomes.try_recv().ok()) {
+                self.tracker.settle(&settled);
+            }
+            if self.commit_rest() || Instant::now() >= until {
+                return;
+            }
             if let Some(Err(error)) = self.consumer.poll(TICK) {
                 debug!(%error, "while committing for the last time");
             }
@@ -404,14 +413,9 @@ impl PollThread {
                 if let Event::Committed(result, list) = event
                     && self.commits.answered(result, &list, &mut self.tracker).is_some()
                 {
-                    self.commits.give_up();
+                    return;
                 }
             }
-        }
-        if let Some(wires) = &self.wires {
-            // Everything else was taken back, so there is room.
-            let _told = wires.claims.try_send(Err(error));
-            wires.claims.close();
         }
     }
 }

@@ -97,11 +97,7 @@ pub(super) struct Reach<'a> {
 // === impl Reach ===
 
 impl<'a> Reach<'a> {
-    pub(super) fn new(
-        settings: &'a Settings,
-        events: &'a Receiver<Event>,
-        until: Instant,
-    ) -> Self {
+    pub(super) fn new(settings: &'a Settings, events: &'a Receiver<Event>, until: Instant) -> Self {
         Self { settings, events, started: Instant::now(), until, last: None }
     }
 

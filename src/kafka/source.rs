@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::client;
+use super::commit::Commits;
 use super::context::Context;
 use super::error::{StartError, creation_error};
 use super::poll::{Close, PollThread};
@@ -58,8 +59,12 @@ impl KafkaSource {
         let (commands, requests) = crossbeam_channel::bounded(1);
         let (handed, claims) = async_channel::bounded(CLAIMS_MAX);
         let (ending, ended) = oneshot::channel();
-        let poll = PollThread::new(settings, Arc::new(consumer), leaving, events, ending)
-            .connect(handed, claims.clone(), requests, bell.clone());
+        let poll = PollThread::new(settings, Arc::new(consumer), leaving, events, ending).connect(
+            handed,
+            claims.clone(),
+            requests,
+            bell.clone(),
+        );
         const NAME: &str = "kafka-poll";
         thread::Builder::new()
             .name(NAME.to_owned())
@@ -104,10 +109,22 @@ impl RecordSource for KafkaSource {
         // If the thread has ended, so it says below.
         let _asked = self.commands.try_send(request);
         self.bell.ring();
-        let result = tokio::select! {
-            biased;
-            Ok(result) = settled => result,
-            _ = &mut self.ended => return self.untold(),
+        let answer = async {
+            tokio::select! {
+                biased;
+                Ok(result) = settled => Some(result),
+                _ = &mut self.ended => None,
+            }
+        };
+        // The thread keeps to the deadline by itself; this is for one that librdkafka holds up.
+        let limit = drain_max + Commits::WAIT_MAX + LEAVE_MAX;
+        let result = match tokio::time::timeout(limit, answer).await {
+            Ok(Some(result)) => result,
+            Ok(None) => return self.untold(),
+            Err(_elapsed) => {
+                let reason = format!("its thread has not answered for {limit:?}");
+                return Err(SourceError::Fatal { reason, source: None });
+            }
         };
         if tokio::time::timeout(LEAVE_MAX, &mut self.ended).await.is_err() {
             warn!("no answer while leaving the group; it notices by the session timeout");

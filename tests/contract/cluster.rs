@@ -104,7 +104,8 @@ impl suite::Harness for Harness<'_> {
     }
 
     async fn produce(&self, topic: &str, partition: i32, values: &[String]) {
-        let record = |value| FutureRecord::<(), String>::to(topic).partition(partition).payload(value);
+        let record =
+            |value| FutureRecord::<(), String>::to(topic).partition(partition).payload(value);
         let deliveries: Vec<_> =
             values.iter().map(|value| self.producer.send_result(record(value)).unwrap()).collect();
         for delivery in deliveries {
@@ -138,7 +139,8 @@ impl suite::Harness for Harness<'_> {
         let mut list = TopicPartitionList::new();
         let mut expected = 0;
         for partition in metadata.topics()[0].partitions() {
-            let (low, high) = consumer.fetch_watermarks(topic, partition.id(), REQUEST_MAX).unwrap();
+            let (low, high) =
+                consumer.fetch_watermarks(topic, partition.id(), REQUEST_MAX).unwrap();
             expected += usize::try_from(high - low).unwrap();
             list.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
         }

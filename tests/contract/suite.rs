@@ -334,7 +334,12 @@ async fn a_record_comes_back_as_it_was_written<H: Harness>(h: &H) {
     ];
     let bytes = |value: &'static [u8]| Some(value.into());
     let records = [
-        Record { key: bytes(b"k"), value: bytes(b"v"), headers, timestamp_ms: Some(1_700_000_000_123) },
+        Record {
+            key: bytes(b"k"),
+            value: bytes(b"v"),
+            headers,
+            timestamp_ms: Some(1_700_000_000_123),
+        },
         Record { key: None, value: bytes(b"no key"), ..Record::default() },
         Record { key: bytes(b"tombstone"), value: None, ..Record::default() },
         Record { key: bytes(b""), value: bytes(b""), ..Record::default() },
@@ -384,7 +389,8 @@ async fn a_published_record_can_be_read<H: Harness>(h: &H) {
 async fn a_record_that_is_too_large_is_refused<H: Harness>(h: &H) {
     let topic = h.topic(1).await;
     let sink = h.sink().await;
-    let of_size = |bytes: usize| Record { value: Some(vec![b'x'; bytes].into()), ..Record::default() };
+    let of_size =
+        |bytes: usize| Record { value: Some(vec![b'x'; bytes].into()), ..Record::default() };
     match sink.publish(&topic, of_size(RECORD_BYTES_MAX + 1)).await {
         Err(PublishError::Refused { topic: named, .. }) => assert_eq!(named, topic),
         other => panic!("{}: expected a refusal, got {other:?}", h.name()),

@@ -200,7 +200,8 @@ impl Kafka {
 
     fn properties(&self, id: usize, options: Options) -> String {
         let Ports { plain, controller, sasl, tls } = self.nodes[id - 1].ports;
-        let voter = |(at, node): (usize, &Node)| format!("{}@127.0.0.1:{}", at + 1, node.ports.controller);
+        let voter =
+            |(at, node): (usize, &Node)| format!("{}@127.0.0.1:{}", at + 1, node.ports.controller);
         let voters = self.nodes.iter().enumerate().map(voter).collect::<Vec<_>>().join(",");
         let replicas = self.nodes.len();
         let in_sync = if replicas > 1 { 2 } else { 1 };

@@ -87,7 +87,8 @@ impl Group {
         let count = self.owners.len();
         for step in 0..count {
             let index = (state.turn + step) % count;
-            let Some(lane) = self.owners[index].as_mut().filter(|lane| lane.member == member) else {
+            let Some(lane) = self.owners[index].as_mut().filter(|lane| lane.member == member)
+            else {
                 continue;
             };
             if lane.drain_until.is_some() || lane.next >= log_ends[index] {

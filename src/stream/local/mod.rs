@@ -125,7 +125,12 @@ impl LocalBroker {
     ///
     /// # Panics
     /// If the topic or the partition does not exist.
-    pub fn produce(&self, topic: &str, target: impl Into<Target>, mut record: Record) -> (i32, i64) {
+    pub fn produce(
+        &self,
+        topic: &str,
+        target: impl Into<Target>,
+        mut record: Record,
+    ) -> (i32, i64) {
         let mut state = self.shared.lock();
         let stored = match target.into() {
             Target::Partition(index) => {

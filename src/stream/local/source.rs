@@ -32,9 +32,7 @@ impl LocalSource {
         let limit = state.drain_limit();
         let group = (group.to_owned(), name);
         let members = state.groups.entry(group.clone());
-        members
-            .or_insert_with(|| Group::new(Arc::clone(&group.1), partitions))
-            .join(member, limit);
+        members.or_insert_with(|| Group::new(Arc::clone(&group.1), partitions)).join(member, limit);
         drop(state);
         shared.changed.notify_waiters();
         Self { shared: Arc::clone(shared), group, member }
@@ -62,8 +60,7 @@ impl LocalSource {
     }
 
     fn settle(&self) -> Arc<dyn Fn(Settled) + Send + Sync> {
-        let (shared, group, member) =
-            (Arc::clone(&self.shared), self.group.clone(), self.member);
+        let (shared, group, member) = (Arc::clone(&self.shared), self.group.clone(), self.member);
         Arc::new(move |settled: Settled| {
             let mut state = shared.lock();
             let limit = state.drain_limit();

@@ -14,8 +14,7 @@ fn settled(position: &Position, outcome: Outcome) -> Settled {
 fn claimed(offsets: impl IntoIterator<Item = i64>) -> (OffsetTracker, Vec<Position>) {
     let mut tracker = OffsetTracker::default();
     tracker.assign(partition(0));
-    let positions =
-        offsets.into_iter().map(|o| tracker.claim(&partition(0), o).unwrap()).collect();
+    let positions = offsets.into_iter().map(|o| tracker.claim(&partition(0), o).unwrap()).collect();
     (tracker, positions)
 }
 
