@@ -79,9 +79,8 @@ impl PollThread {
                 let reason = format!("partition {partition} has no queue");
                 return Err(SourceError::Fatal { reason, source: None });
             };
-            if let Some(bell) = self.bell() {
-                queue.set_nonempty_callback(move || bell.ring());
-            }
+            let bell = self.wires.bell.clone();
+            queue.set_nonempty_callback(move || bell.ring());
             self.tracker.assign(partition.clone());
             let revoked = Arc::new(AtomicBool::new(false));
             self.lanes.push(Lane { partition: partition.clone(), revoked, queue });

@@ -8,16 +8,15 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::client;
+use super::closing::Close;
 use super::commit::Commits;
 use super::context::Context;
 use super::error::{StartError, creation_error};
-use super::poll::{Close, PollThread};
+use super::poll::{Member, PollThread, Wires};
 use super::reach::probe;
 use super::settings::Settings;
 use crate::stream::{Claimed, RecordSource, SourceError};
 
-/// Records taken from librdkafka but not yet claimed. Few: its own queues read ahead.
-pub(super) const CLAIMS_MAX: usize = 16;
 /// How long leaving the group may take.
 const LEAVE_MAX: Duration = Duration::from_secs(10);
 
@@ -56,15 +55,10 @@ impl KafkaSource {
         let ring = bell.clone();
         consumer.set_nonempty_callback(move || ring.ring());
         consumer.subscribe(&[&settings.input_topic]).map_err(creation_error)?;
-        let (commands, requests) = crossbeam_channel::bounded(1);
-        let (handed, claims) = async_channel::bounded(CLAIMS_MAX);
         let (ending, ended) = oneshot::channel();
-        let poll = PollThread::new(settings, Arc::new(consumer), leaving, events, ending).connect(
-            handed,
-            claims.clone(),
-            requests,
-            bell.clone(),
-        );
+        let member = Member { consumer, events, leaving, ending };
+        let (wires, claims, commands) = Wires::new(bell.clone());
+        let poll = PollThread::new(settings, member, wires);
         const NAME: &str = "kafka-poll";
         thread::Builder::new()
             .name(NAME.to_owned())
