@@ -11,6 +11,8 @@ mod kafka;
 mod local;
 #[path = "contract/outages.rs"]
 mod outages;
+#[path = "contract/records.rs"]
+mod records;
 #[path = "contract/start.rs"]
 mod start;
 #[path = "contract/suite.rs"]

@@ -60,11 +60,6 @@ impl Commits {
             || self.retry_at.is_some_and(|at| now < at)
     }
 
-    pub(super) fn give_up(&mut self) {
-        self.pending = None;
-        self.retry_at = None;
-    }
-
     /// Sends what has moved, if anything has.
     pub(super) fn start(&mut self, consumer: &BaseConsumer<Context>, tracker: &OffsetTracker) {
         self.due = Instant::now() + self.interval;

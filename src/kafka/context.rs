@@ -49,6 +49,8 @@ pub(super) struct Context {
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     pub(super) in_flight: AtomicUsize,
+    /// How many were acknowledged so far.
+    pub(super) delivered: AtomicUsize,
     /// Rung at every delivery report.
     pub(super) reported: Notify,
 }
@@ -155,6 +157,9 @@ impl ProducerContext<NoCustomPartitioner> for Context {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)),
         };
+        if fate.is_ok() {
+            self.deliveries.delivered.fetch_add(1, Ordering::AcqRel);
+        }
         // Whoever published may have given up waiting.
         let _received = report.send(fate);
         self.deliveries.in_flight.fetch_sub(1, Ordering::AcqRel);

@@ -1,10 +1,12 @@
 //! The only room that names rdkafka. `design.md`, beside this file, says how and why.
 
 mod client;
+mod closing;
 mod commit;
 mod context;
 mod error;
 mod guarded;
+mod hand_out;
 mod headers;
 mod in_process;
 mod oauth;

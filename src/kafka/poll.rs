@@ -2,32 +2,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::{Receiver, Sender};
 use rdkafka::Message;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, warn};
 
+use super::closing::{Close, Closing};
 use super::commit::Commits;
 use super::context::{Context, Event};
 use super::error::Meaning;
-use super::headers;
+use super::hand_out::{CLAIMS_MAX, UNSETTLED_MAX};
 use super::outage::Outage;
 use super::rebalance::Rebalances;
 use super::settings::Settings;
-use super::source::{Bell, CLAIMS_MAX};
-use crate::stream::{
-    AckHandle, Claimed, OffsetTracker, Outcome, Partition, Record, Settled, Settlement, SourceError,
-};
+use super::source::Bell;
+use crate::stream::{Claimed, OffsetTracker, Outcome, Partition, Settled, Settlement, SourceError};
 
 /// The longest sleep. Every wake-up has a bell; this is for one that librdkafka swallows.
-const TICK: Duration = Duration::from_millis(100);
-/// Handles without an outcome at most. A worker holds far fewer; beyond it nothing is handed out.
-const UNSETTLED_MAX: usize = 65_536;
+pub(super) const TICK: Duration = Duration::from_millis(100);
 
 /// Everything that the thread owns which polls the consumer. It never waits for work.
 pub(super) struct PollThread {
@@ -35,17 +30,17 @@ pub(super) struct PollThread {
     pub(super) lanes: Vec<Lane>,
     pub(super) rebalances: Rebalances,
     pub(super) commits: Commits,
-    events: Receiver<Event>,
-    wires: Option<Wires>,
-    closing: Option<Closing>,
-    outage: Outage,
+    pub(super) events: Receiver<Event>,
+    pub(super) wires: Wires,
+    pub(super) closing: Option<Closing>,
+    pub(super) outage: Outage,
     missing_since: Option<Instant>,
     /// How long the topic may be missing: as long as start-up would wait for the cluster.
     missing_max: Duration,
     /// Where to look first, so that partitions take turns.
-    turn: usize,
+    pub(super) turn: usize,
     /// Handles that have not reported an outcome.
-    outstanding: usize,
+    pub(super) outstanding: usize,
     leaving: Arc<AtomicBool>,
     topic: Arc<str>,
     // The lanes hold it too; the last to go leaves the group.
@@ -62,45 +57,57 @@ pub(super) struct Lane {
 }
 
 /// The channels to the source and back.
-struct Wires {
-    claims: async_channel::Sender<Result<Claimed, SourceError>>,
+pub(super) struct Wires {
+    pub(super) claims: async_channel::Sender<Result<Claimed, SourceError>>,
     /// The other end of `claims`: what was not taken can be taken back.
-    unclaimed: async_channel::Receiver<Result<Claimed, SourceError>>,
-    outcomes: mpsc::Receiver<Settled>,
-    settle: Arc<dyn Fn(Settled) + Send + Sync>,
-    requests: Receiver<Close>,
-    bell: Bell,
+    pub(super) unclaimed: async_channel::Receiver<Result<Claimed, SourceError>>,
+    pub(super) outcomes: mpsc::Receiver<Settled>,
+    pub(super) settle: Arc<dyn Fn(Settled) + Send + Sync>,
+    pub(super) requests: Receiver<Close>,
+    pub(super) bell: Bell,
 }
 
-/// A request to finish.
-pub(super) struct Close {
-    pub(super) drain_until: Instant,
-    pub(super) done: oneshot::Sender<Result<(), SourceError>>,
+/// A consumer, and what belongs to it.
+pub(super) struct Member {
+    pub(super) consumer: BaseConsumer<Context>,
+    pub(super) events: Receiver<Event>,
+    pub(super) leaving: Arc<AtomicBool>,
+    pub(super) ending: oneshot::Sender<()>,
 }
 
-struct Closing {
-    drain_until: Instant,
-    commit_until: Option<Instant>,
-    request: Option<Close>,
+// === impl Wires ===
+
+impl Wires {
+    /// The thread's ends, and those of the source: claims and requests.
+    pub(super) fn new(
+        bell: Bell,
+    ) -> (Self, async_channel::Receiver<Result<Claimed, SourceError>>, Sender<Close>) {
+        let (claims, unclaimed) = async_channel::bounded(CLAIMS_MAX);
+        let (commands, requests) = crossbeam_channel::bounded(1);
+        let (sender, outcomes) = mpsc::channel(UNSETTLED_MAX);
+        let ring = bell.clone();
+        let settle = Arc::new(move |settled: Settled| {
+            // There is room for every handle that is out; once the thread has ended, nobody cares.
+            let _taken = sender.try_send(settled);
+            ring.ring();
+        });
+        let source = unclaimed.clone();
+        (Self { claims, unclaimed, outcomes, settle, requests, bell }, source, commands)
+    }
 }
 
 // === impl PollThread ===
 
 impl PollThread {
-    pub(super) fn new(
-        settings: &Settings,
-        consumer: Arc<BaseConsumer<Context>>,
-        leaving: Arc<AtomicBool>,
-        events: Receiver<Event>,
-        ending: oneshot::Sender<()>,
-    ) -> Self {
+    pub(super) fn new(settings: &Settings, member: Member, wires: Wires) -> Self {
+        let Member { consumer, events, leaving, ending } = member;
         Self {
             tracker: OffsetTracker::default(),
             lanes: Vec::new(),
             rebalances: Rebalances::new(settings.drain_timeout),
             commits: Commits::new(settings.commit_interval),
             events,
-            wires: None,
+            wires,
             closing: None,
             outage: Outage::default(),
             missing_since: None,
@@ -109,27 +116,9 @@ impl PollThread {
             outstanding: 0,
             leaving,
             topic: settings.input_topic.as_str().into(),
-            consumer,
+            consumer: Arc::new(consumer),
             _ending: ending,
         }
-    }
-
-    pub(super) fn connect(
-        mut self,
-        claims: async_channel::Sender<Result<Claimed, SourceError>>,
-        unclaimed: async_channel::Receiver<Result<Claimed, SourceError>>,
-        requests: Receiver<Close>,
-        bell: Bell,
-    ) -> Self {
-        let (sender, outcomes) = mpsc::channel(UNSETTLED_MAX);
-        let ring = bell.clone();
-        let settle = Arc::new(move |settled: Settled| {
-            // There is room for every handle that is out; once the thread has ended, nobody cares.
-            let _taken = sender.try_send(settled);
-            ring.ring();
-        });
-        self.wires = Some(Wires { claims, unclaimed, outcomes, settle, requests, bell });
-        self
     }
 
     /// Runs until the source is closed or dropped, or the consumer fails.
@@ -152,11 +141,11 @@ impl PollThread {
         self.advance_rebalance()?;
         self.commit_if_due();
         self.hand_out()?;
-        Ok(self.advance_closing())
+        self.advance_closing()
     }
 
-    fn take_outcomes(&mut self) -> Result<(), SourceError> {
-        while let Some(settled) = self.wires.as_mut().and_then(|w| w.outcomes.try_recv().ok()) {
+    pub(super) fn take_outcomes(&mut self) -> Result<(), SourceError> {
+        while let Ok(settled) = self.wires.outcomes.try_recv() {
             self.outstanding -= 1;
             match self.tracker.settle(&settled) {
                 Settlement::Held if settled.outcome == Outcome::Abandoned => {
@@ -246,172 +235,9 @@ impl PollThread {
         Ok(())
     }
 
-    /// Moves records from the partition queues to the claim channel while it has room.
-    fn hand_out(&mut self) -> Result<(), SourceError> {
-        if self.closing.is_some() || self.lanes.is_empty() {
-            return Ok(());
-        }
-        let mut empty = 0;
-        while empty < self.lanes.len() && self.has_room() {
-            self.turn = (self.turn + 1) % self.lanes.len();
-            if self.hand_out_from(self.turn)? { empty = 0 } else { empty += 1 }
-        }
-        Ok(())
-    }
-
-    fn has_room(&self) -> bool {
-        let queued = self.wires.as_ref().map_or(CLAIMS_MAX, |wires| wires.claims.len());
-        queued < CLAIMS_MAX && self.outstanding < UNSETTLED_MAX
-    }
-
-    /// Hands out one record of one partition, if it has one.
-    fn hand_out_from(&mut self, lane: usize) -> Result<bool, SourceError> {
-        let lane = &self.lanes[lane];
-        if lane.revoked.load(Ordering::Acquire) {
-            return Ok(false);
-        }
-        let message = match lane.queue.poll(Duration::ZERO) {
-            None => return Ok(false),
-            Some(Ok(message)) => message,
-            Some(Err(error)) => {
-                fatal(&self.consumer, error)?;
-                return Ok(false);
-            }
-        };
-        let Some(position) = self.tracker.claim(&lane.partition, message.offset()) else {
-            return Ok(false);
-        };
-        let record = to_record(&message);
-        drop(message);
-        if let Some(wires) = &self.wires {
-            let ack =
-                AckHandle::new(position, Arc::clone(&lane.revoked), Arc::clone(&wires.settle));
-            self.outstanding += 1;
-            // Room was there, and nobody else sends. A closed channel drops the handle, which
-            // counts as abandoned: the record is read again.
-            let _sent = wires.claims.try_send(Ok(Claimed { record, ack }));
-            self.outage.over("consumer");
-        }
-        Ok(true)
-    }
-
-    /// Takes back what was handed out but not claimed, where `which` says so.
-    pub(super) fn take_back(&self, which: impl Fn(&Claimed) -> bool) {
-        let Some(wires) = &self.wires else {
-            return;
-        };
-        let mut kept = Vec::new();
-        while let Ok(item) = wires.unclaimed.try_recv() {
-            match item {
-                Ok(claimed) if which(&claimed) => claimed.ack.returned(),
-                other => kept.push(other),
-            }
-        }
-        for item in kept {
-            // They came out of it, so there is room for them.
-            let _sent = wires.claims.try_send(item);
-        }
-    }
-
-    pub(super) fn bell(&self) -> Option<Bell> {
-        self.wires.as_ref().map(|wires| wires.bell.clone())
-    }
-
     fn commit_if_due(&mut self) {
         if self.commits.is_due() && !self.consumer.assignment_lost() {
             self.commits.start(&self.consumer, &self.tracker);
-        }
-    }
-
-    /// Starts and pursues a close; true when there is nothing left to wait for.
-    fn advance_closing(&mut self) -> bool {
-        let now = Instant::now();
-        if self.closing.is_none() {
-            let Some(wires) = &self.wires else { return true };
-            let closing = match wires.requests.try_recv() {
-                Ok(request) => Closing {
-                    drain_until: request.drain_until,
-                    commit_until: None,
-                    request: Some(request),
-                },
-                // The source was dropped: nobody will settle for sure, so nothing is waited for.
-                Err(TryRecvError::Disconnected) => {
-                    Closing { drain_until: now, commit_until: None, request: None }
-                }
-                Err(TryRecvError::Empty) => return false,
-            };
-            self.closing = Some(closing);
-            self.take_back(|_| true);
-            if let Err(error) = self.take_outcomes() {
-                warn!(%error, "while closing");
-            }
-        }
-        let unsettled = self.tracker.unsettled();
-        let Some(closing) = &mut self.closing else { return false };
-        if unsettled > 0 && now < closing.drain_until {
-            return false;
-        }
-        let until = *closing.commit_until.get_or_insert(now + Commits::WAIT_MAX);
-        self.revoke_all();
-        now >= until || self.commit_rest()
-    }
-
-    fn revoke_all(&self) {
-        for lane in &self.lanes {
-            lane.revoked.store(true, Ordering::Release);
-        }
-    }
-
-    /// Commits what can be committed; true when nothing is left to commit or to be answered.
-    pub(super) fn commit_rest(&mut self) -> bool {
-        if self.consumer.assignment_lost() {
-            return true;
-        }
-        if !self.commits.is_pending() {
-            self.commits.start(&self.consumer, &self.tracker);
-        }
-        !self.commits.is_pending()
-    }
-
-    fn leave(mut self) {
-        let unsettled = self.tracker.unsettled();
-        let result = match unsettled {
-            0 => Ok(()),
-            unsettled => Err(SourceError::DrainDeadline { unsettled }),
-        };
-        let request = self.closing.as_mut().and_then(|closing| closing.request.take());
-        info!(unsettled, "leaving the group");
-        if let Some(request) = request {
-            // Whoever closed may have given up waiting.
-            let _told = request.done.send(result);
-        }
-    }
-
-    /// The consumer cannot go on: says so to the next claim, and gives back what is not started.
-    fn fail(mut self, error: SourceError) {
-        tracing::error!(%error, "the source stops");
-        self.revoke_all();
-        self.take_back(|_| true);
-        let until = Instant::now() + Commits::WAIT_MAX;
-        while let Some(settled) = self.wires.as_mut().and_then(|w| w.outcomes.try_recv().ok()) {
-            self.tracker.settle(&settled);
-        }
-        while !self.commit_rest() && Instant::now() < until {
-            if let Some(Err(error)) = self.consumer.poll(TICK) {
-                debug!(%error, "while committing for the last time");
-            }
-            while let Ok(event) = self.events.try_recv() {
-                if let Event::Committed(result, list) = event
-                    && self.commits.answered(result, &list, &mut self.tracker).is_some()
-                {
-                    self.commits.give_up();
-                }
-            }
-        }
-        if let Some(wires) = &self.wires {
-            // Everything else was taken back, so there is room.
-            let _told = wires.claims.try_send(Err(error));
-            wires.claims.close();
         }
     }
 }
@@ -425,7 +251,10 @@ impl Drop for PollThread {
 }
 
 /// Only an error that the client itself calls fatal; the others have been noted by the context.
-fn fatal(consumer: &BaseConsumer<Context>, error: KafkaError) -> Result<(), SourceError> {
+pub(super) fn fatal(
+    consumer: &BaseConsumer<Context>,
+    error: KafkaError,
+) -> Result<(), SourceError> {
     match error {
         KafkaError::MessageConsumptionFatal(code) => {
             let known = consumer.client().fatal_error();
@@ -433,14 +262,5 @@ fn fatal(consumer: &BaseConsumer<Context>, error: KafkaError) -> Result<(), Sour
             Err(SourceError::Fatal { reason, source: Some(Box::new(error)) })
         }
         _noted => Ok(()),
-    }
-}
-
-fn to_record(message: &BorrowedMessage<'_>) -> Record {
-    Record {
-        key: message.key().map(Bytes::copy_from_slice),
-        value: message.payload().map(Bytes::copy_from_slice),
-        headers: headers::read(message),
-        timestamp_ms: message.timestamp().to_millis(),
     }
 }

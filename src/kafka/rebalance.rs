@@ -63,7 +63,7 @@ impl PollThread {
             match self.rebalances.announced.pop_front() {
                 None => return Ok(()),
                 Some(Announced::Assigned(list)) => self.take_partitions(&list)?,
-                Some(Announced::Revoked(list)) => self.start_revocation(list),
+                Some(Announced::Revoked(list)) => self.start_revocation(list)?,
             }
         }
     }
@@ -79,9 +79,8 @@ impl PollThread {
                 let reason = format!("partition {partition} has no queue");
                 return Err(SourceError::Fatal { reason, source: None });
             };
-            if let Some(bell) = self.bell() {
-                queue.set_nonempty_callback(move || bell.ring());
-            }
+            let bell = self.wires.bell.clone();
+            queue.set_nonempty_callback(move || bell.ring());
             self.tracker.assign(partition.clone());
             let revoked = Arc::new(AtomicBool::new(false));
             self.lanes.push(Lane { partition: partition.clone(), revoked, queue });
@@ -94,16 +93,18 @@ impl PollThread {
         Ok(())
     }
 
-    fn start_revocation(&mut self, list: TopicPartitionList) {
+    fn start_revocation(&mut self, list: TopicPartitionList) -> Result<(), SourceError> {
         let partitions = partitions(&list);
         for lane in self.lanes.iter().filter(|lane| partitions.contains(&lane.partition)) {
             lane.revoked.store(true, Ordering::Release);
         }
         self.take_back(|claimed| claimed.ack.is_revoked());
+        self.take_outcomes()?;
         let started = Instant::now();
         let drain_until = started + self.rebalances.drain_timeout;
         let going = Going { list, partitions, started, drain_until, commit_until: None };
         self.rebalances.going = Some(going);
+        Ok(())
     }
 
     /// Waits for the work on what goes, commits it, and lets it go. True when it is gone.

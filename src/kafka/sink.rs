@@ -189,7 +189,7 @@ impl fmt::Debug for KafkaSink {
 fn poll(producer: &Arc<BaseProducer<Context>>, events: &Receiver<Event>, stop: &AtomicBool) {
     let deliveries = Arc::clone(&producer.context().deliveries);
     let mut outage = Outage::default();
-    let mut in_flight = 0;
+    let mut delivered = 0;
     while !stop.load(Ordering::Acquire) {
         producer.poll(POLL_MAX);
         for event in events.try_iter() {
@@ -208,10 +208,10 @@ fn poll(producer: &Arc<BaseProducer<Context>>, events: &Receiver<Event>, stop: &
                 | Meaning::Fatal => info!(%code, reason, "producer reports an error"),
             }
         }
-        let now = deliveries.count();
-        if now < in_flight {
+        let now = deliveries.delivered.load(Ordering::Acquire);
+        if now != delivered {
             outage.over("producer");
         }
-        in_flight = now;
+        delivered = now;
     }
 }

@@ -8,15 +8,15 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::client;
+use super::closing::Close;
+use super::commit::Commits;
 use super::context::Context;
 use super::error::{StartError, creation_error};
-use super::poll::{Close, PollThread};
+use super::poll::{Member, PollThread, Wires};
 use super::reach::probe;
 use super::settings::Settings;
 use crate::stream::{Claimed, RecordSource, SourceError};
 
-/// Records taken from librdkafka but not yet claimed. Few: its own queues read ahead.
-pub(super) const CLAIMS_MAX: usize = 16;
 /// How long leaving the group may take.
 const LEAVE_MAX: Duration = Duration::from_secs(10);
 
@@ -55,11 +55,10 @@ impl KafkaSource {
         let ring = bell.clone();
         consumer.set_nonempty_callback(move || ring.ring());
         consumer.subscribe(&[&settings.input_topic]).map_err(creation_error)?;
-        let (commands, requests) = crossbeam_channel::bounded(1);
-        let (handed, claims) = async_channel::bounded(CLAIMS_MAX);
         let (ending, ended) = oneshot::channel();
-        let poll = PollThread::new(settings, Arc::new(consumer), leaving, events, ending)
-            .connect(handed, claims.clone(), requests, bell.clone());
+        let member = Member { consumer, events, leaving, ending };
+        let (wires, claims, commands) = Wires::new(bell.clone());
+        let poll = PollThread::new(settings, member, wires);
         const NAME: &str = "kafka-poll";
         thread::Builder::new()
             .name(NAME.to_owned())
@@ -104,10 +103,22 @@ impl RecordSource for KafkaSource {
         // If the thread has ended, so it says below.
         let _asked = self.commands.try_send(request);
         self.bell.ring();
-        let result = tokio::select! {
-            biased;
-            Ok(result) = settled => result,
-            _ = &mut self.ended => return self.untold(),
+        let answer = async {
+            tokio::select! {
+                biased;
+                Ok(result) = settled => Some(result),
+                _ = &mut self.ended => None,
+            }
+        };
+        // The thread keeps to the deadline by itself; this is for one that librdkafka holds up.
+        let limit = drain_max + Commits::WAIT_MAX + LEAVE_MAX;
+        let result = match tokio::time::timeout(limit, answer).await {
+            Ok(Some(result)) => result,
+            Ok(None) => return self.untold(),
+            Err(_elapsed) => {
+                let reason = format!("its thread has not answered for {limit:?}");
+                return Err(SourceError::Fatal { reason, source: None });
+            }
         };
         if tokio::time::timeout(LEAVE_MAX, &mut self.ended).await.is_err() {
             warn!("no answer while leaving the group; it notices by the session timeout");

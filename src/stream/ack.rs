@@ -90,3 +90,50 @@ impl fmt::Debug for AckHandle {
         write!(f, "AckHandle({})", self.position)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::stream::{Epoch, Partition};
+
+    /// A handle, its flag, and what its source hears.
+    fn handle() -> (AckHandle, Arc<AtomicBool>, Arc<Mutex<Vec<Outcome>>>) {
+        let partition = Partition { topic: "sets".into(), index: 3 };
+        let position = Position { partition, offset: 7, epoch: Epoch(1) };
+        let (revoked, heard) = (Arc::default(), Arc::<Mutex<Vec<Outcome>>>::default());
+        let (flag, told) = (Arc::clone(&revoked), Arc::clone(&heard));
+        let settle = Arc::new(move |settled: Settled| {
+            assert_eq!(settled.position.to_string(), "sets/3/7");
+            told.lock().unwrap().push(settled.outcome);
+        });
+        (AckHandle::new(position, flag, settle), revoked, heard)
+    }
+
+    #[test]
+    fn an_outcome_is_told_once() {
+        let (ack, _, heard) = handle();
+        ack.published();
+        assert_eq!(*heard.lock().unwrap(), [Outcome::Published]);
+        let (ack, _, heard) = handle();
+        ack.returned();
+        assert_eq!(*heard.lock().unwrap(), [Outcome::Returned]);
+    }
+
+    #[test]
+    fn a_handle_that_is_dropped_says_so() {
+        let (ack, _, heard) = handle();
+        drop(ack);
+        assert_eq!(*heard.lock().unwrap(), [Outcome::Abandoned]);
+    }
+
+    #[test]
+    fn a_revocation_shows() {
+        let (ack, revoked, _) = handle();
+        assert!(!ack.is_revoked());
+        revoked.store(true, Ordering::Release);
+        assert!(ack.is_revoked());
+        ack.returned();
+    }
+}

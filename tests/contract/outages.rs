@@ -69,7 +69,11 @@ async fn a_close_without_a_broker_ends(kafka: &mut Kafka, settings: &crossrank::
     sink.publish("sets", numbered(11)).await.unwrap();
     let mut source = KafkaSource::start(settings).unwrap();
     let last = claim(&mut source).await;
-    assert_eq!(last.record.value.as_deref(), Some(b"11".as_slice()), "everything else was committed");
+    assert_eq!(
+        last.record.value.as_deref(),
+        Some(b"11".as_slice()),
+        "everything else was committed"
+    );
     kafka.kill(1);
     last.ack.published();
     let started = Instant::now();
@@ -86,6 +90,9 @@ async fn a_topic_that_is_deleted_ends_the_source(
     kafka::create_topic(&kafka.brokers(), "short-lived", 1, 1).await;
     let mut settings = settings.clone();
     settings.input_topic = "short-lived".to_owned();
+    // By default librdkafka hopes for 30 s that the topic comes back.
+    let patience = ("topic.metadata.propagation.max.ms".to_owned(), "1000".to_owned());
+    settings.client.extend([patience]);
     // Also how long a topic may be missing later on.
     settings.startup_timeout = Duration::from_secs(5);
     let mut source = KafkaSource::start(&settings).unwrap();
@@ -94,7 +101,9 @@ async fn a_topic_that_is_deleted_ends_the_source(
     claim(&mut source).await.ack.published();
     kafka::delete_topic(&kafka.brokers(), "short-lived").await;
     match tokio::time::timeout(WAIT_MAX, source.claim()).await.unwrap() {
-        Err(SourceError::Fatal { reason, .. }) => assert!(reason.contains("short-lived"), "{reason}"),
+        Err(SourceError::Fatal { reason, .. }) => {
+            assert!(reason.contains("short-lived"), "{reason}")
+        }
         other => panic!("expected a fatal error, got {other:?}"),
     }
 }

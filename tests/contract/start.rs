@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crossrank::kafka::{
-    Credentials, InProcessCluster, KafkaSink, KafkaSource, Sasl, Secret, Settings, StartError, probe,
+    Credentials, InProcessCluster, KafkaSink, KafkaSource, Sasl, Secret, Settings, StartError,
+    probe,
 };
 use crossrank::stream::{PublishError, Record, RecordSink, RecordSource, SourceError};
 use rdkafka::mocking::MockCluster;
@@ -31,7 +32,11 @@ fn hurried(brokers: &str, topic: &str) -> Settings {
     settings
 }
 
-fn with(sasl: fn(Credentials) -> Sasl, (user, password): (&str, &str), base: &Settings) -> Settings {
+fn with(
+    sasl: fn(Credentials) -> Sasl,
+    (user, password): (&str, &str),
+    base: &Settings,
+) -> Settings {
     let mut settings = base.clone();
     let password = Secret(password.to_owned());
     settings.security.sasl = Some(sasl(Credentials { username: user.to_owned(), password }));

@@ -1,14 +1,11 @@
 //! What every source and sink promises.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use crossrank::stream::{
-    Claimed, Header, PublishError, Record, RecordSink, RecordSource, SourceError, StoredRecord,
-};
+use crossrank::stream::{Claimed, RecordSink, RecordSource, SourceError, StoredRecord};
 
-use crate::{WAIT_MAX, until};
+use crate::{WAIT_MAX, records, until};
 
 /// The record size that the suite's sinks are limited to.
 pub(crate) const RECORD_BYTES_MAX: usize = 100_000;
@@ -46,19 +43,19 @@ pub(crate) async fn all<H: Harness>(harness: &H) {
     an_outcome_after_the_revocation_is_a_no_op(harness).await;
     a_rebalance_waits_for_work_in_flight(harness).await;
     a_close_waits_for_work_in_flight(harness).await;
-    a_record_comes_back_as_it_was_written(harness).await;
-    a_published_record_can_be_read(harness).await;
-    a_record_that_is_too_large_is_refused(harness).await;
+    records::a_record_comes_back_as_it_was_written(harness).await;
+    records::a_published_record_can_be_read(harness).await;
+    records::a_record_that_is_too_large_is_refused(harness).await;
     a_member_that_claims_nothing_stays_a_member(harness).await;
 }
 
-const DRAIN: Duration = Duration::from_secs(5);
+pub(crate) const DRAIN: Duration = Duration::from_secs(5);
 
 fn numbered(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("record {number}")).collect()
 }
 
-async fn claim<S: RecordSource>(source: &mut S) -> Claimed {
+pub(crate) async fn claim<S: RecordSource>(source: &mut S) -> Claimed {
     let claimed = tokio::time::timeout(WAIT_MAX, source.claim()).await;
     claimed.expect("a record within the time limit").expect("a record")
 }
@@ -316,87 +313,6 @@ async fn a_close_waits_for_work_in_flight<H: Harness>(h: &H) {
     closed.unwrap();
     // The third was read ahead at most: it goes back unread.
     assert_eq!(h.committed("close", &topic, 0).await, Some(2), "{}", h.name());
-}
-
-async fn a_record_comes_back_as_it_was_written<H: Harness>(h: &H) {
-    let topic = h.topic(1).await;
-    let header = |name: &str, value: Option<&'static [u8]>| Header {
-        name: name.to_owned(),
-        value: value.map(Into::into),
-    };
-    let headers = vec![
-        header("repeated", Some(b"first")),
-        header("null", None),
-        header("empty", Some(b"")),
-        header("binary", Some(&[0, 159, 146, 150, 255])),
-        header("repeated", Some(b"second")),
-        header("größe", Some("ü".as_bytes())),
-    ];
-    let bytes = |value: &'static [u8]| Some(value.into());
-    let records = [
-        Record {
-            key: bytes(b"k"),
-            value: bytes(b"v"),
-            headers,
-            timestamp_ms: Some(1_700_000_000_123),
-        },
-        Record { key: None, value: bytes(b"no key"), ..Record::default() },
-        Record { key: bytes(b"tombstone"), value: None, ..Record::default() },
-        Record { key: bytes(b""), value: bytes(b""), ..Record::default() },
-        Record { key: bytes(&[0, 255]), value: bytes(&[255, 0]), ..Record::default() },
-    ];
-    let sink = h.sink().await;
-    let mut source = h.source("round trip", &topic, DRAIN).await;
-    for record in records {
-        sink.publish(&topic, record.clone()).await.unwrap();
-        let mut claimed = claim(&mut source).await;
-        claimed.ack.published();
-        if record.timestamp_ms.is_none() {
-            claimed.record.timestamp_ms = None;
-        }
-        assert_eq!(claimed.record, record, "{}", h.name());
-    }
-    source.close(DRAIN).await.unwrap();
-}
-
-async fn a_published_record_can_be_read<H: Harness>(h: &H) {
-    let topic = h.topic(3).await;
-    let sink = Arc::new(h.sink().await);
-    let publishes: Vec<_> = (0..500)
-        .map(|number| {
-            let (sink, topic) = (Arc::clone(&sink), topic.clone());
-            let key = Some(format!("key {}", number % 7).into());
-            let value = Some(number.to_string().into());
-            tokio::spawn(async move {
-                sink.publish(&topic, Record { key, value, ..Record::default() }).await
-            })
-        })
-        .collect();
-    for publish in publishes {
-        publish.await.unwrap().unwrap();
-    }
-    let records = h.records(&topic).await;
-    let values: BTreeSet<_> = records.iter().map(|stored| stored.record.value.clone()).collect();
-    assert_eq!((records.len(), values.len()), (500, 500), "{}", h.name());
-    let mut homes: BTreeMap<_, BTreeSet<i32>> = BTreeMap::new();
-    for stored in records {
-        homes.entry(stored.record.key).or_default().insert(stored.partition);
-    }
-    assert!(homes.values().all(|home| home.len() == 1), "{}: {homes:?}", h.name());
-    sink.flush(Duration::ZERO).await.unwrap();
-}
-
-async fn a_record_that_is_too_large_is_refused<H: Harness>(h: &H) {
-    let topic = h.topic(1).await;
-    let sink = h.sink().await;
-    let of_size =
-        |bytes: usize| Record { value: Some(vec![b'x'; bytes].into()), ..Record::default() };
-    match sink.publish(&topic, of_size(RECORD_BYTES_MAX + 1)).await {
-        Err(PublishError::Refused { topic: named, .. }) => assert_eq!(named, topic),
-        other => panic!("{}: expected a refusal, got {other:?}", h.name()),
-    }
-    sink.publish(&topic, of_size(RECORD_BYTES_MAX / 2)).await.unwrap();
-    assert_eq!(h.records(&topic).await.len(), 1, "{}", h.name());
 }
 
 async fn a_member_that_claims_nothing_stays_a_member<H: Harness>(h: &H) {

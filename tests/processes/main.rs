@@ -6,6 +6,8 @@ mod kafka;
 
 mod audit;
 mod bad_records;
+#[cfg(target_os = "linux")]
+mod memory;
 mod stage;
 mod start;
 mod worker;

@@ -84,6 +84,20 @@ impl Stage {
         self.producer.flush(REQUEST_MAX).unwrap();
     }
 
+    /// Sends sets that are large, and waits until they are acknowledged.
+    pub(crate) fn produce_large(&self, ids: Range<usize>, candidates: usize, chars: usize) {
+        let text = "a passage that goes on and on ".repeat(chars / 30);
+        let candidates: Vec<_> =
+            (0..candidates).map(|id| json!({"id": id.to_string(), "text": text})).collect();
+        for id in ids {
+            let set = json!({
+                "request_id": id.to_string(), "query": "how long", "candidates": candidates,
+            });
+            self.send(&id.to_string(), Some(set.to_string().as_bytes()));
+        }
+        self.producer.flush(REQUEST_MAX).unwrap();
+    }
+
     /// Sends one record, and waits until it is acknowledged.
     pub(crate) fn produce_one(&self, key: &str, value: Option<&[u8]>) {
         self.send(key, value);

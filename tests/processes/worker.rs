@@ -33,8 +33,8 @@ impl Stopped {
     /// Sets that it claimed, as it said when it stopped.
     pub(crate) fn sets_claimed(&self) -> usize {
         let events = self.log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let counts = events.filter_map(|event| event["sets_claimed"].as_u64()).last();
-        counts.expect("the counts of a stopped worker") as usize
+        let counts = events.filter_map(|event| event["sets_claimed"].as_u64());
+        counts.max().expect("the counts of a stopped worker") as usize
     }
 }
 
@@ -59,6 +59,15 @@ impl Worker {
 
     fn log(&self) -> String {
         read(&self.folder.path().join("log"))
+    }
+
+    /// The most memory that the process has had, in bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory_max(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib << 10
     }
 
     /// SIGKILL.
