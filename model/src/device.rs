@@ -46,8 +46,8 @@ pub enum DeviceError {
     NotCompiled(Backend),
     /// No graphics driver offers a device.
     #[error(
-        "no device for backend wgpu: {reason}; install a driver for {api} (on Debian: libvulkan1 and \
-         mesa-vulkan-drivers or the GPU maker's), or choose backend flex"
+        "no device for backend wgpu: {reason}; install the GPU maker's driver for {api} (on Linux also \
+         the loader, libvulkan1), or choose backend flex"
     )]
     NoAdapter {
         /// What was looked for.
@@ -56,7 +56,9 @@ pub enum DeviceError {
         reason: String,
     },
     /// The device was opened but does not compute.
-    #[error("device {name} was opened but does not compute: {reason}")]
+    #[error(
+        "device {name} does not compute as it should: {reason}; update its driver, or choose backend flex"
+    )]
     Unusable {
         /// The device.
         name: String,

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use burn::tensor::wgpu::{WgpuBackend, WgpuSetup};
-use burn::tensor::{Device as BurnDevice, Tensor};
+use burn::tensor::{Device as BurnDevice, Tensor, TensorData};
 
 use crate::device::{Device, DeviceError};
 
@@ -46,16 +46,30 @@ fn first_of(apis: &[(WgpuBackend, &'static str)]) -> Result<Device, DeviceError>
     Err(failure.expect("every platform has a graphics API to try"))
 }
 
-/// A driver can offer a device that then fails at the first kernel.
+/// Multiplies two matrices of small whole numbers, whose product is exact in any order.
+///
+/// Drivers exist that offer a device and then fail at the first kernel, or compile a matrix
+/// multiplication into something else; every score would be wrong, and nothing would say so.
 fn checked(device: Device) -> Result<Device, DeviceError> {
-    let sum = Tensor::<1>::ones([2], device.burn()).add_scalar(1.0).sum().try_into_data();
-    match sum.map(|data| data.try_to_vec::<f32>()) {
-        Ok(Ok(values)) if values == [4.0] => Ok(device),
-        Ok(other) => Err(DeviceError::Unusable {
-            name: device.name(),
-            reason: format!("1 + 1 twice is {other:?}"),
-        }),
-        Err(error) => Err(DeviceError::Unusable { name: device.name(), reason: error.to_string() }),
+    const SIZE: usize = 65;
+    let number = |row: usize, column: usize| ((row * 7 + column * 3) % 11) as f32 - 5.0;
+    let cells = || (0..SIZE * SIZE).map(|cell| (cell / SIZE, cell % SIZE));
+    let values: Vec<f32> = cells().map(|(row, column)| number(row, column)).collect();
+    let expected: Vec<f32> = cells()
+        .map(|(row, column)| (0..SIZE).map(|k| number(row, k) * number(k, column)).sum())
+        .collect();
+    let unusable = |reason| DeviceError::Unusable { name: device.name(), reason };
+    let matrix = Tensor::<2>::from_data(TensorData::new(values, [SIZE, SIZE]), device.burn());
+    let product = matrix
+        .clone()
+        .matmul(matrix)
+        .try_into_data()
+        .map_err(|error| unusable(error.to_string()))?
+        .try_to_vec::<f32>()
+        .map_err(|error| unusable(error.to_string()))?;
+    match product == expected {
+        true => Ok(device),
+        false => Err(unusable("a product of two matrices comes out wrong".to_owned())),
     }
 }
 
