@@ -50,7 +50,9 @@ impl PollThread {
             }
         };
         let Some(position) = self.tracker.claim(&lane.partition, message.offset()) else {
-            return Ok(false);
+            // Untracked, it would be committed past.
+            let reason = format!("partition {} is read but not assigned", lane.partition);
+            return Err(SourceError::Fatal { reason, source: None });
         };
         let record = to_record(&message);
         drop(message);

@@ -63,6 +63,34 @@ async fn an_outage_loses_nothing_and_ends_by_itself() {
     a_topic_that_is_deleted_ends_the_source(&kafka, &settings).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_three_goes_on_when_one_is_killed() {
+    crate::show_logs();
+    let Some(mut kafka) = Kafka::own(Options { nodes: 3, secured: false }) else {
+        return;
+    };
+    kafka::create_topic(&kafka.brokers(), "sets", 6, 3).await;
+    let mut settings = settings(&kafka.brokers(), "three", "sets");
+    settings.session_timeout = Duration::from_secs(10);
+    let sink = KafkaSink::start(&settings).unwrap();
+    let mut source = KafkaSource::start(&settings).unwrap();
+    for number in 0..60 {
+        sink.publish("sets", numbered(number)).await.unwrap();
+    }
+    claim(&mut source).await.ack.published();
+    kafka.kill(2);
+    for number in 60..120 {
+        sink.publish("sets", numbered(number)).await.unwrap();
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 119 {
+        let claimed = claim(&mut source).await;
+        seen.insert(claimed.record.value);
+        claimed.ack.published();
+    }
+    source.close(Duration::from_secs(10)).await.unwrap();
+}
+
 /// `settings` is that of a group whose commits are all at the end.
 async fn a_close_without_a_broker_ends(kafka: &mut Kafka, settings: &crossrank::kafka::Settings) {
     let sink = KafkaSink::start(settings).unwrap();
