@@ -51,7 +51,7 @@ pub enum CliError {
         source: BadLine,
     },
     /// Some lines have no answer; each was reported, the others are answered.
-    #[error("{bad} of {lines} lines have no answer, see above; the others were answered")]
+    #[error("{bad} of {lines} lines have no answer, as told above")]
     BadLines {
         /// Lines without an answer.
         bad: u64,
@@ -87,7 +87,7 @@ impl CliError {
     /// 2 for bad usage or configuration, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => 2,
+            Self::Config(_) | Self::Engine(engine::StartError::TokensMax { .. }) => 2,
             _ => 1,
         }
     }

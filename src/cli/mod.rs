@@ -4,7 +4,6 @@ mod arguments;
 mod check;
 mod demo;
 mod error;
-mod lines;
 mod rerank;
 mod run;
 mod signals;

@@ -11,6 +11,16 @@ pub enum StartError {
     /// The model directory does not hold a model that can be run.
     #[error("the model cannot be loaded")]
     Model(#[source] LoadError),
+    /// More was asked for than the model takes.
+    #[error(
+        "model.tokens_max (--max-length) is {asked}, but this model takes {available} tokens at most; lower it, or leave it out"
+    )]
+    TokensMax {
+        /// What was asked for.
+        asked: usize,
+        /// What config.json and tokenizer_config.json allow.
+        available: usize,
+    },
     /// The model's tokenizer cannot be used.
     #[error("the tokenizer cannot be loaded")]
     Tokenizer(#[source] TokenizerError),

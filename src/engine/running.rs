@@ -40,7 +40,11 @@ impl Engine {
         let device = Device::open(settings.backend).map_err(StartError::Device)?;
         let encoder = CrossEncoder::load(&settings.model, &device, settings.precision)
             .map_err(StartError::Model)?;
-        let tokens_max = settings.tokens_max.unwrap_or(encoder.tokens_max());
+        let available = encoder.tokens_max();
+        let tokens_max = settings.tokens_max.unwrap_or(available);
+        if tokens_max > available {
+            return Err(StartError::TokensMax { asked: tokens_max, available });
+        }
         let query_tokens_max = query_tokens_max(settings.query_tokens_max, tokens_max);
         let limits = TokenLimits { tokens_max, query_tokens_max };
         let tokenizer =

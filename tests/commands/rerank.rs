@@ -1,4 +1,4 @@
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 
 use crate::*;
 
@@ -54,6 +54,57 @@ fn a_bad_line_is_reported_with_its_number_and_the_rest_goes_on() {
     assert!(told.contains("stdin:2: ") && told.contains("[invalid_json]"), "{told}");
     assert!(told.contains("stdin:4: ") && told.contains("request_id"), "{told}");
     assert!(told.contains("2 of 5 lines"), "{told}");
+}
+
+#[test]
+fn an_answer_is_written_while_the_input_is_still_open() {
+    let model = model();
+    let mut command = crossrank(&["rerank", "--model", model.to_str().unwrap()]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+    for id in ["1", "2"] {
+        // A wrong implementation waits here for ever, as the input ends only after the answer.
+        writeln!(stdin, "{}", set(id.parse().unwrap())).unwrap();
+        let answer: Value = serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
+        assert_eq!(answer["request_id"], id);
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_file_that_cannot_be_read_to_its_end_does_not_hide_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.jsonl.gz");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(format!("{}\n", set(1)).repeat(500).as_bytes()).unwrap();
+    let bytes = gzip.finish().unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let whole = folder.path().join("whole.jsonl");
+    std::fs::write(&whole, set(2)).unwrap();
+    let files = [cut.to_str().unwrap(), whole.to_str().unwrap()];
+    let output = rerank(&files, "");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(lines(&output).last().unwrap()["request_id"], "2");
+    assert!(stderr(&output).contains("cut.jsonl.gz:"), "{}", stderr(&output));
+    let strict = rerank(&[files[0], files[1], "--strict"], "");
+    assert!(lines(&strict).iter().all(|answer| answer["request_id"] == "1"));
+}
+
+#[test]
+fn gzip_and_byte_order_marks_are_known_by_their_bytes_not_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let zipped = folder.path().join("zipped.jsonl");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(set(1).as_bytes()).unwrap();
+    std::fs::write(&zipped, gzip.finish().unwrap()).unwrap();
+    let marked = folder.path().join("marked.gz");
+    std::fs::write(&marked, format!("\u{feff}{}\r\n{}", set(2), set(3))).unwrap();
+    let output = rerank(&[zipped.to_str().unwrap(), marked.to_str().unwrap()], "");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(lines(&output).len(), 3);
 }
 
 #[test]

@@ -33,6 +33,11 @@ fn bad_usage_ends_with_two_and_says_what_to_do() {
     fails_with(&["rerank", "--model", model, "--backend", "cuda"], 2, &["--backend", "flex"]);
     fails_with(&["rerank", "--model", model, "--precision", "int8"], 2, &["--precision", "f32"]);
     fails_with(&["rerank", "--model", model, "--max-length", "0"], 2, &["--max-length"]);
+    fails_with(
+        &["rerank", "--model", model, "--max-length", "100000"],
+        2,
+        &["--max-length", "256"],
+    );
     fails_with(&["rerank", "--model", model, "--top-n", "0"], 2, &["--top-n"]);
     fails_with(&["run"], 2, &["kafka.brokers", "model.path"]);
     fails_with(&["run", "--config", "/nowhere.toml"], 2, &["/nowhere.toml"]);

@@ -64,7 +64,7 @@ async fn demonstrate(config: Config, sets: usize) -> Result<(), CliError> {
     worker.await.map_err(|error| CliError::Panicked { reason: error.to_string() })??;
     let counts = counts.snapshot();
     print(&format!(
-        "\nThe worker claimed {} sets, published {}, and committed all of them.\n",
+        "\nThe worker claimed {} sets and published {} answers.\n",
         counts.sets_claimed, counts.sets_published
     ))
 }

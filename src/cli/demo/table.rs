@@ -32,7 +32,7 @@ fn write_table(out: &mut String, set: &CandidateSet, answer: &Answer) -> std::fm
     }
     let cut = set.candidates.len() - answer.results.len();
     if cut > 0 {
-        writeln!(out, "  {cut} more left out: top_n is {}", answer.results.len())?;
+        writeln!(out, "  {cut} more left out")?;
     }
     if let Some(context) = &answer.context {
         for duplicate in &context.duplicates {
