@@ -26,7 +26,8 @@ pub(super) struct ModelArguments {
     /// Number format of weights and activations: f32.
     #[arg(long, value_name = "NAME")]
     pub(super) precision: Option<String>,
-    /// Tokens of a query and a passage together; longer passages are cut.
+    /// Tokens of a query and a passage together; longer passages are cut. The model's own limit
+    /// where left out.
     #[arg(long, value_name = "TOKENS")]
     pub(super) max_length: Option<usize>,
     /// Results of a set, unless the set itself says how many.

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -9,7 +10,19 @@ use crate::kafka::{self, KafkaSink, KafkaSource};
 use crate::telemetry::{self, Counts};
 use crate::worker::Worker;
 
+/// How often a worker says what it did.
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+const EXAMPLE: &str = r#"The smallest configuration file:
+  [kafka]
+  brokers = "localhost:9092"
+  [model]
+  path = "/models/ms-marco-MiniLM-L6-v2"
+Candidate sets come from the topic crossrank.candidates.v1; answers go to crossrank.context.v1, and
+records that cannot be answered to crossrank.dead-letters.v1. `crossrank check` tells what is in effect."#;
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArguments,
@@ -34,10 +47,26 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
             return Ok(());
         }
     };
+    let reporting = tokio::spawn(report(Arc::clone(&counts)));
     let outcome = worker.run(async move { shutdown.asked().await }).await;
+    reporting.abort();
     counts.snapshot().log();
     tracing::info!("stopped");
     Ok(outcome?)
+}
+
+/// Logs every minute what was done in it, if anything was.
+async fn report(counts: Arc<Counts>) {
+    let mut told = counts.snapshot();
+    let mut minutes = tokio::time::interval(REPORT_INTERVAL);
+    loop {
+        minutes.tick().await;
+        let now = counts.snapshot();
+        if now != told {
+            now.since(&told).log();
+            told = now;
+        }
+    }
 }
 
 async fn connect(

@@ -33,6 +33,7 @@ impl Stopped {
     /// Sets that it claimed, as it said when it stopped.
     pub(crate) fn sets_claimed(&self) -> usize {
         let events = self.log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        // The last report is that of the whole life, and so the largest.
         let counts = events.filter_map(|event| event["sets_claimed"].as_u64());
         counts.max().expect("the counts of a stopped worker") as usize
     }
