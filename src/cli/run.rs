@@ -84,7 +84,9 @@ async fn connect(
     ];
     let connected = tokio::task::spawn_blocking(move || {
         kafka::probe(&settings, &topics.each_ref().map(String::as_str))?;
-        Ok((KafkaSource::start(&settings)?, KafkaSink::start(&settings)?))
+        // The sink first: who joins the group holds partitions, and must be able to publish.
+        let sink = KafkaSink::start(&settings)?;
+        Ok((KafkaSource::start(&settings)?, sink))
     });
     let connected = connected.await;
     let connected = connected.map_err(|error| CliError::Panicked { reason: error.to_string() })?;

@@ -19,7 +19,7 @@ pub(super) fn run(
     events: crossbeam_channel::Sender<Event>,
 ) {
     while let Ok(members) = batches.recv() {
-        let event = match score(&model, &pack(&members)) {
+        let event = match score(&model, || pack(&members)) {
             Ok(logits) => Event::Scored { members, logits },
             Err(reason) => Event::Lost { reason },
         };
@@ -32,10 +32,17 @@ pub(super) fn run(
 
 /// Scores one batch. A panic below (a driver that went away, say) is an error like any other, so
 /// that the sets in flight are answered and the worker stops in order.
-pub(super) fn score(model: &CrossEncoder, batch: &PackedBatch) -> Result<Vec<f32>, String> {
-    match catch_unwind(AssertUnwindSafe(|| model.score(batch))) {
-        Ok(Ok(logits)) if logits.len() == batch.pairs() => Ok(logits),
-        Ok(Ok(logits)) => Err(format!("{} logits for {} pairs", logits.len(), batch.pairs())),
+pub(super) fn score(
+    model: &CrossEncoder,
+    batch: impl FnOnce() -> PackedBatch,
+) -> Result<Vec<f32>, String> {
+    let scored = catch_unwind(AssertUnwindSafe(|| {
+        let batch = batch();
+        model.score(&batch).map(|logits| (logits, batch.pairs()))
+    }));
+    match scored {
+        Ok(Ok((logits, pairs))) if logits.len() == pairs => Ok(logits),
+        Ok(Ok((logits, pairs))) => Err(format!("{} logits for {pairs} pairs", logits.len())),
         Ok(Err(error)) => Err(crate::error_text(&error)),
         Err(panic) => Err(panic_text(panic.as_ref())),
     }

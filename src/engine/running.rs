@@ -137,7 +137,7 @@ fn start_replicas(
         threads.push(spawn(format!("replica-{index}"), move || {
             let mut batch = PackedBatch::with_capacity(tokens_max);
             batch.push(&vec![0; tokens_max], &vec![0; tokens_max]);
-            let outcome = replica::score(&encoder, &batch).map(|_| ());
+            let outcome = replica::score(&encoder, || batch).map(|_| ());
             let failed = outcome.is_err();
             if into_warm.send(outcome).is_ok() && !failed {
                 replica::run(encoder, batches, events);

@@ -1,6 +1,7 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use crossrank_model::{Pair, PairTokenizer};
+use crossrank_model::{Pair, PairTokenizer, Query};
 use tokio::sync::oneshot;
 
 use super::{EngineError, ScoreRequest, SetScores};
@@ -37,6 +38,10 @@ pub(super) fn run(
             continue;
         }
         if tokenized.send(tokenize(&tokenizer, incoming)).is_err() {
+            // The dispatcher is gone. Sets that are still in line would keep their callers waiting:
+            // a closed channel is not an empty one.
+            sets.close();
+            while sets.try_recv().is_ok() {}
             return;
         }
     }
@@ -47,7 +52,7 @@ fn tokenize(tokenizer: &PairTokenizer, incoming: Incoming) -> Tokenized {
     let count = request.passages.len();
     let (query_truncated, pairs) = match tokenizer.query(&request.query) {
         Ok(query) => {
-            let pair = |passage: &String| tokenizer.pair(&query, passage).ok();
+            let pair = |passage: &String| pair(tokenizer, &query, passage);
             (query.truncated, request.passages.iter().map(pair).collect())
         }
         Err(error) => {
@@ -56,6 +61,22 @@ fn tokenize(tokenizer: &PairTokenizer, incoming: Incoming) -> Tokenized {
         }
     };
     Tokenized { query_truncated, pairs, wanted: request.wanted, since, reply }
+}
+
+/// `None` where the tokenizer refuses the passage. A panic of the library on some odd text costs that
+/// passage its score, and no more.
+fn pair(tokenizer: &PairTokenizer, query: &Query, passage: &str) -> Option<Pair> {
+    match catch_unwind(AssertUnwindSafe(|| tokenizer.pair(query, passage))) {
+        Ok(Ok(pair)) => Some(pair),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "could not tokenise a passage");
+            None
+        }
+        Err(_panic) => {
+            tracing::warn!(chars = passage.chars().count(), "the tokenizer panicked on a passage");
+            None
+        }
+    }
 }
 
 /// Starts `count` tokenizer threads between the two channels.

@@ -20,6 +20,9 @@ pub mod header {
     pub const DLQ_CODE: &str = "crossrank.dlq.code";
     /// How often it was tried.
     pub const DLQ_ATTEMPTS: &str = "crossrank.dlq.attempts";
+    /// Bytes of the input's value, where the dead letter topic did not take it and the dead letter
+    /// has none; the input stands where topic, partition and offset say.
+    pub const DLQ_VALUE_BYTES: &str = "crossrank.dlq.value_bytes";
 
     /// Whether crossrank writes this header itself, so that one that came with the input (a dead
     /// letter sent through again, an output used as input) is replaced instead of repeated.

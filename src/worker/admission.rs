@@ -1,6 +1,19 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::stream::Record;
+
+/// What a JSON object costs decoded, beyond its text: a candidate is a few strings and lists.
+const OBJECT_BYTES: usize = 512;
+
+/// Bytes that `record` costs while in flight: what it is, and what decoding makes of it. A set of many
+/// tiny candidates is small as text only.
+pub(super) fn cost(record: &Record) -> usize {
+    let objects = |value: &Bytes| value.iter().filter(|&&byte| byte == b'{').count();
+    record.bytes() + OBJECT_BYTES * record.value.as_ref().map_or(0, objects)
+}
 
 /// Bounds what is in flight, in sets and in bytes.
 #[derive(Clone, Debug)]

@@ -12,6 +12,9 @@ pub enum Failure {
     /// It was not scored, or its context not put together.
     #[error("no answer")]
     Answer(#[source] AnswerError),
+    /// Its partition went to another worker while the output was not taken.
+    #[error("the partition went to another worker")]
+    Revoked,
     /// The output was not taken.
     #[error("the output was not taken")]
     Publish(#[source] PublishError),
@@ -40,7 +43,9 @@ impl Failure {
             | Self::Answer(AnswerError::Context(_))
             | Self::Publish(PublishError::Refused { .. }) => Disposition::DeadLetter,
             Self::Publish(PublishError::Retryable { .. }) => Disposition::Retry,
-            Self::Answer(AnswerError::Engine(EngineError::Unwanted)) => Disposition::Return,
+            Self::Revoked | Self::Answer(AnswerError::Engine(EngineError::Unwanted)) => {
+                Disposition::Return
+            }
             Self::Answer(AnswerError::Engine(EngineError::Lost { .. }))
             | Self::Publish(PublishError::Fatal { .. }) => Disposition::Fatal,
         }
@@ -52,7 +57,7 @@ impl Failure {
             Self::Decode(_) => Stage::Decode,
             Self::Answer(AnswerError::Engine(_)) => Stage::Score,
             Self::Answer(AnswerError::Context(_)) => Stage::Assemble,
-            Self::Publish(_) => Stage::Publish,
+            Self::Revoked | Self::Publish(_) => Stage::Publish,
         }
     }
 
@@ -62,6 +67,7 @@ impl Failure {
             Self::Decode(error) => error.code(),
             Self::Answer(AnswerError::Engine(_)) => "engine",
             Self::Answer(AnswerError::Context(_)) => "template_failed",
+            Self::Revoked => "revoked",
             Self::Publish(_) => "output_refused",
         }
     }

@@ -30,16 +30,16 @@ pub use failure::Failure;
 pub use settings::Settings;
 
 use admission::Admission;
-use publisher::Publisher;
 use task::Task;
 
 use crate::engine::Scorer;
-use crate::stream::{RecordSink, RecordSource};
+use crate::stream::{RecordSink, RecordSource, SourceError};
 use crate::telemetry::Counts;
 
 /// Takes candidate sets from a source, answers them, and publishes the answers to a sink.
 pub struct Worker<S, K, E> {
     source: S,
+    sink: Arc<K>,
     task: Arc<Task<K, E>>,
     settings: Settings,
     counts: Arc<Counts>,
@@ -64,9 +64,9 @@ impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
         settings: Settings,
     ) -> Self {
         let counts = Arc::clone(reranker.counts());
-        let publisher = Publisher::new(sink, &settings, Arc::clone(&counts));
-        let task = Arc::new(Task::new(publisher, reranker, group.to_owned(), &settings));
-        Self { source, task, settings, counts }
+        let sink = Arc::new(sink);
+        let task = Arc::new(Task::new(&sink, reranker, group, &settings));
+        Self { source, sink, task, settings, counts }
     }
 
     /// Works until `shutdown` is ready, then finishes what is begun, gives back what is not,
@@ -84,7 +84,12 @@ impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
         let closed = self.source.close(self.settings.shutdown_timeout).await;
         let drained = drain(&mut running, deadline).await;
         let left = deadline.saturating_duration_since(Instant::now());
-        let flushed = self.task.publisher().flush(left).await;
+        let flushed = self.sink.flush(left).await;
+        // A task that fails gives its record up, which the source may tell sooner than the task
+        // tells why.
+        if matches!(worked, Err(WorkerError::Source(SourceError::Abandoned { .. }))) {
+            drained?;
+        }
         worked?;
         drained?;
         closed.map_err(WorkerError::Source)?;
@@ -110,7 +115,7 @@ impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
                 Turn::Failed(error) => return Err(error),
             };
             self.counts.sets_claimed.add(1);
-            let bytes = admission.bytes(claimed.record.bytes());
+            let bytes = admission.bytes(admission::cost(&claimed.record));
             let bytes = match turn(running, shutdown.as_mut(), bytes).await {
                 Turn::Ready(bytes) => bytes,
                 Turn::Shutdown => {

@@ -6,16 +6,17 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::failure::{Disposition, Failure};
-use crate::stream::{PublishError, Record, RecordSink};
+use crate::stream::{AckHandle, Record, RecordSink};
 use crate::telemetry::Counts;
 
 /// How often an outage that goes on is told.
 const REMIND_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Publishes records, and tries again for as long as trying can help.
+/// Publishes records to one topic, and tries again for as long as trying can help.
 #[derive(Debug)]
 pub(super) struct Publisher<K> {
-    sink: K,
+    sink: Arc<K>,
+    topic: String,
     wait_min: Duration,
     wait_max: Duration,
     outage: Outage,
@@ -36,9 +37,10 @@ struct Told {
 // === impl Publisher ===
 
 impl<K: RecordSink> Publisher<K> {
-    pub(super) fn new(sink: K, settings: &Settings, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(sink: Arc<K>, topic: &str, settings: &Settings, counts: Arc<Counts>) -> Self {
         Self {
             sink,
+            topic: topic.to_owned(),
             wait_min: settings.retry_wait_min,
             wait_max: settings.retry_wait_max,
             outage: Outage::default(),
@@ -46,61 +48,57 @@ impl<K: RecordSink> Publisher<K> {
         }
     }
 
-    /// Returns once `record` is acknowledged, or cannot be. An error is never retryable.
-    pub(super) async fn publish(&self, topic: &str, record: Record) -> Result<(), Failure> {
+    /// Returns once `record` is acknowledged, or cannot be. An error is never retryable. Where
+    /// `ack` says that the partition is going away, another worker will answer, and a publish that
+    /// has failed is not tried again.
+    pub(super) async fn publish(&self, record: Record, ack: &AckHandle) -> Result<(), Failure> {
         let mut wait = self.wait_min;
         loop {
-            match self.sink.publish(topic, record.clone()).await {
-                Ok(()) => {
-                    self.outage.over();
-                    return Ok(());
-                }
-                Err(error) => {
-                    let failure = Failure::Publish(error);
-                    if failure.disposition() != Disposition::Retry {
-                        return Err(failure);
-                    }
-                    self.counts.publish_retries.add(1);
-                    self.outage.noticed(&failure);
-                }
+            let Err(error) = self.sink.publish(&self.topic, record.clone()).await else {
+                self.outage.over(&self.topic);
+                return Ok(());
+            };
+            let failure = Failure::Publish(error);
+            if failure.disposition() != Disposition::Retry {
+                return Err(failure);
             }
+            if ack.is_revoked() {
+                return Err(Failure::Revoked);
+            }
+            self.counts.publish_retries.add(1);
+            self.outage.noticed(&self.topic, &failure);
             // Half of the wait is jitter, so that the sets in flight do not all come back at once.
             tokio::time::sleep(wait.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
             wait = (wait * 2).min(self.wait_max);
         }
-    }
-
-    /// Waits until nothing is in flight, at most `wait_max`.
-    pub(super) async fn flush(&self, wait_max: Duration) -> Result<(), PublishError> {
-        self.sink.flush(wait_max).await
     }
 }
 
 // === impl Outage ===
 
 impl Outage {
-    fn noticed(&self, failure: &Failure) {
+    fn noticed(&self, topic: &str, failure: &Failure) {
         let error = std::error::Error::source(failure).map(ToString::to_string).unwrap_or_default();
         let now = Instant::now();
         let mut told = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match told.as_mut() {
             None => {
-                tracing::warn!(error, "publishing is held up; trying again");
+                tracing::warn!(topic, error, "publishing is held up; trying again");
                 *told = Some(Told { since: now, last: now });
             }
             Some(told) if now - told.last >= REMIND_INTERVAL => {
                 let seconds = (now - told.since).as_secs();
-                tracing::warn!(error, seconds, "publishing is still held up; trying again");
+                tracing::warn!(topic, error, seconds, "publishing is still held up; trying again");
                 told.last = now;
             }
             Some(_) => {}
         }
     }
 
-    fn over(&self) {
+    fn over(&self, topic: &str) {
         let mut told = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(told) = told.take() {
-            tracing::info!(seconds = told.since.elapsed().as_secs(), "publishing again");
+            tracing::info!(topic, seconds = told.since.elapsed().as_secs(), "publishing again");
         }
     }
 }

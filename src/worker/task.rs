@@ -8,16 +8,15 @@ use super::failure::{Disposition, Failure};
 use super::publisher::Publisher;
 use super::{Answered, Reranker, Settings, WorkerError};
 use crate::engine::Scorer;
-use crate::stream::{AckHandle, Claimed, Header, Position, Record, RecordSink};
+use crate::stream::{AckHandle, Claimed, Header, Position, PublishError, Record, RecordSink};
 use crate::wire::{self, DeadLetter, Status, header};
 
 /// What every record in flight shares.
 pub(super) struct Task<K, E> {
-    publisher: Publisher<K>,
     reranker: Arc<Reranker<E>>,
     group: String,
-    output_topic: String,
-    dead_letter_topic: String,
+    outputs: Publisher<K>,
+    dead_letters: Publisher<K>,
     /// The worker is stopping: what was not begun goes back unread.
     stopping: Arc<AtomicBool>,
 }
@@ -26,23 +25,20 @@ pub(super) struct Task<K, E> {
 
 impl<K: RecordSink, E: Scorer> Task<K, E> {
     pub(super) fn new(
-        publisher: Publisher<K>,
+        sink: &Arc<K>,
         reranker: Arc<Reranker<E>>,
-        group: String,
+        group: &str,
         settings: &Settings,
     ) -> Self {
+        let publisher =
+            |topic| Publisher::new(Arc::clone(sink), topic, settings, Arc::clone(reranker.counts()));
         Self {
-            publisher,
-            reranker,
-            group,
-            output_topic: settings.output_topic.clone(),
-            dead_letter_topic: settings.dead_letter_topic.clone(),
+            group: group.to_owned(),
+            outputs: publisher(&settings.output_topic),
+            dead_letters: publisher(&settings.dead_letter_topic),
             stopping: Arc::default(),
+            reranker,
         }
-    }
-
-    pub(super) fn publisher(&self) -> &Publisher<K> {
-        &self.publisher
     }
 
     /// From now on, sets that are not begun go back unread: whoever takes over the partitions
@@ -62,8 +58,10 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         };
         match failure.disposition() {
             Disposition::DeadLetter => {
-                self.bury(record, &position, &failure).await?;
-                ack.published();
+                match self.bury(record, &ack, &failure).await {
+                    Ok(()) => ack.published(),
+                    Err(failure) => return self.unburied(ack, failure),
+                }
                 Ok(())
             }
             Disposition::Return => {
@@ -86,17 +84,21 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         let Answered { value, status } =
             self.reranker.answer(set, wanted, Timestamp::now()).await.map_err(Failure::Answer)?;
         let output = output(record, ack.position(), value);
-        self.publisher.publish(&self.output_topic, output).await?;
+        self.outputs.publish(output, ack).await?;
         self.count(status);
         Ok(())
     }
 
+    /// Sets the record aside. Where its topic takes no record of that size, it is set aside without
+    /// its value, which still stands where the headers say: one large record must not stop every
+    /// worker of the group in turn.
     async fn bury(
         &self,
         mut record: Record,
-        position: &Position,
+        ack: &AckHandle,
         failure: &Failure,
-    ) -> Result<(), WorkerError> {
+    ) -> Result<(), Failure> {
+        let position = ack.position();
         let message = crate::error_text(failure);
         let code = failure.code();
         tracing::debug!(%position, code, message, "dead letter");
@@ -111,21 +113,36 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
             attempts: 1,
         };
         record.headers.retain(|h| !header::is_dead_letter(&h.name));
-        record
-            .headers
-            .extend(letter.headers().into_iter().map(|(n, value)| Header::text(n, value)));
-        let buried = self.publisher.publish(&self.dead_letter_topic, record).await;
-        buried.map_err(|failure| {
-            let position = position.to_string();
-            match failure.disposition() {
-                Disposition::DeadLetter => WorkerError::DeadLetterRefused { position, failure },
-                Disposition::Retry | Disposition::Return | Disposition::Fatal => {
-                    WorkerError::Record { position, failure }
-                }
+        record.headers.extend(letter.headers().into_iter().map(|(n, value)| Header::text(n, value)));
+        // Retention counts from when it was set aside, not from when it was sent.
+        record.timestamp_ms = None;
+        let buried = self.dead_letters.publish(record.clone(), ack).await;
+        match buried {
+            Err(Failure::Publish(PublishError::Refused { reason, .. })) => {
+                let bytes = record.value.take().map_or(0, |value| value.len());
+                tracing::warn!(%position, bytes, reason, "dead letter goes without its value");
+                record.headers.push(Header::text(header::DLQ_VALUE_BYTES, bytes.to_string()));
+                self.dead_letters.publish(record, ack).await?;
             }
-        })?;
+            buried => buried?,
+        }
         self.reranker.counts().dead_letters.add(1);
         Ok(())
+    }
+
+    /// What becomes of a record that has neither an output nor a dead letter.
+    fn unburied(&self, ack: AckHandle, failure: Failure) -> Result<(), WorkerError> {
+        let position = ack.position().to_string();
+        match failure.disposition() {
+            Disposition::Return => {
+                ack.returned();
+                Ok(())
+            }
+            Disposition::DeadLetter => Err(WorkerError::DeadLetterRefused { position, failure }),
+            Disposition::Retry | Disposition::Fatal => {
+                Err(WorkerError::Record { position, failure })
+            }
+        }
     }
 
     fn count(&self, status: Status) {

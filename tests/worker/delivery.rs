@@ -116,9 +116,10 @@ async fn no_more_is_in_flight_than_sets_and_bytes_allow() {
         worker.stop().await.unwrap();
         seen.load(Ordering::SeqCst)
     };
-    let bytes = set(10).bytes();
+    // The set and its two candidates count as decoded objects too.
+    let cost = set(10).bytes() + 3 * 512;
     assert_eq!(at_once(3, 1 << 20).await, 3);
-    assert_eq!(at_once(16, 5 * bytes).await, 5);
+    assert_eq!(at_once(16, 5 * cost).await, 5);
     assert_eq!(at_once(16, 1).await, 1, "a record over the limit is taken alone");
 }
 

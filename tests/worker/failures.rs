@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crossrank::engine::EngineError;
-use crossrank::stream::{PublishFailure, SourceError};
+use crossrank::stream::{PublishFailure, Record, SourceError};
 use crossrank::worker::WorkerError;
 use serde_json::json;
 
@@ -44,10 +44,27 @@ async fn an_output_that_is_refused_becomes_a_dead_letter() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_is_too_large_goes_without_its_value() {
+    let broker = broker(1);
+    let bad = Record { timestamp_ms: Some(1), ..record(&json!("not a set")) };
+    broker.produce(INPUT, 0, bad);
+    produce_sets(&broker, 1, 1);
+    broker.fail_next_publish(DEAD, PublishFailure::Refused, 1);
+    let worker = Running::start(&broker, TestScorer::taking(Duration::ZERO), settings());
+    eventually(&broker, |broker| committed(broker, 1) == 2).await;
+    worker.stop().await.unwrap();
+    let letter = &broker.records(DEAD)[0].record;
+    assert_eq!(letter.value, None);
+    assert_eq!(letter.header("crossrank.dlq.value_bytes").unwrap().as_ref(), b"11");
+    assert_eq!(letter.header("crossrank.dlq.code").unwrap().as_ref(), b"wrong_type");
+    assert_eq!(letter.timestamp_ms, None, "retention counts from when it was set aside");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_dead_letter_stops_the_worker_and_commits_nothing() {
     let broker = broker(1);
     broker.produce(INPUT, 0, record(&json!("not a set")));
-    broker.fail_next_publish(DEAD, PublishFailure::Refused, 1);
+    broker.fail_next_publish(DEAD, PublishFailure::Refused, 2);
     let worker = Running::start(&broker, TestScorer::taking(Duration::ZERO), settings());
     let error = worker.ended().await;
     assert!(matches!(error, WorkerError::DeadLetterRefused { .. }), "{error}");

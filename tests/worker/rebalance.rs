@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crossrank::stream::PublishFailure;
+
 use crate::stage::*;
 
 #[tokio::test(start_paused = true)]
@@ -22,6 +24,25 @@ async fn workers_that_come_and_go_lose_nothing() {
     let repeated = answers(&broker).values().filter(|&&times| times > 1).count();
     // Work that is begun is drained before a partition moves, and what is not begun is returned.
     assert_eq!(repeated, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_goes_does_not_wait_for_an_output_topic_that_is_down() {
+    let broker = broker(2);
+    produce_sets(&broker, 2, 20);
+    broker.fail_next_publish(OUTPUT, PublishFailure::Retryable, 200);
+    let scorer = || TestScorer::taking(Duration::ZERO);
+    let first = Running::start(&broker, scorer(), settings());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asked = tokio::time::Instant::now();
+    let second = Running::start(&broker, scorer(), settings());
+    eventually(&broker, |_| second.counts.snapshot().sets_claimed > 0).await;
+    // LocalBroker waits five seconds for a partition to be drained, and this did not take that.
+    assert!(asked.elapsed() < Duration::from_secs(12), "{:?}", asked.elapsed());
+    all_answered(&broker, 20).await;
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
+    assert_eq!(committed(&broker, 2), 20);
 }
 
 #[tokio::test(start_paused = true)]
