@@ -88,7 +88,7 @@ impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
         // A task that fails gives its record up, which the source may tell sooner than the task
         // tells why.
         if matches!(worked, Err(WorkerError::Source(SourceError::Abandoned { .. }))) {
-            drained?;
+            return drained.and(worked);
         }
         worked?;
         drained?;

@@ -96,12 +96,16 @@ pub(crate) fn gpu(test: &str) -> Option<Device> {
 
 /// Says why a test did nothing. Written past libtest's capture, which hides what passing tests print.
 pub(crate) fn skipped(test: &str, why: &str) {
-    writeln!(std::io::stderr(), "skipped: {test}: {why}").unwrap();
+    say(&format!("skipped: {test}: {why}\n"));
 }
 
 /// Figures that a reader of the test log wants.
 pub(crate) fn noted(test: &str, what: &str) {
-    writeln!(std::io::stderr(), "{test}: {what}").unwrap();
+    say(&format!("{test}: {what}\n"));
+}
+
+fn say(line: &str) {
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// Data that is not part of this repository: evaluation sets and published tokenizers.
