@@ -80,14 +80,22 @@ pub struct Secret(pub String);
 // === impl Settings ===
 
 impl fmt::Debug for Settings {
-    /// Where, not how: `client` can hold secrets.
+    /// Everything but the values of `client`, which can be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("brokers", &self.brokers)
             .field("group", &self.group)
             .field("input_topic", &self.input_topic)
             .field("security", &self.security)
-            .finish_non_exhaustive()
+            .field("session_timeout", &self.session_timeout)
+            .field("drain_timeout", &self.drain_timeout)
+            .field("commit_interval", &self.commit_interval)
+            .field("delivery_timeout", &self.delivery_timeout)
+            .field("prefetch_bytes", &self.prefetch_bytes)
+            .field("record_bytes_max", &self.record_bytes_max)
+            .field("startup_timeout", &self.startup_timeout)
+            .field("client", &self.client.keys())
+            .finish()
     }
 }
 
