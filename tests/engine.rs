@@ -84,6 +84,39 @@ async fn a_caller_that_goes_away_does_not_hold_up_the_others() {
     assert_eq!(engine.score(request(3)).await.unwrap().pairs.len(), 20);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn sets_are_served_in_the_order_of_the_calls() {
+    let one = Settings { replicas: Some(1), tokenizers: Some(1), ..settings() };
+    let engine = Arc::new(Engine::start(&one).unwrap());
+    let (into_ended, mut ended) = tokio::sync::mpsc::channel(100);
+    let calls: Vec<_> = (0..100).map(|id| (id, Arc::clone(&engine), into_ended.clone())).collect();
+    // Every future is polled once, in order, before any set can be done.
+    let mut calls: Vec<_> = calls
+        .into_iter()
+        .map(|(id, engine, ended)| {
+            Box::pin(async move {
+                engine.score(request(50)).await.unwrap();
+                ended.send(id).await.unwrap();
+            })
+        })
+        .collect();
+    let waker = std::task::Waker::noop();
+    for call in &mut calls {
+        let _pending = call.as_mut().poll(&mut std::task::Context::from_waker(waker));
+    }
+    let calls: Vec<_> = calls.into_iter().map(tokio::spawn).collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    let mut order = Vec::new();
+    while let Ok(id) = ended.try_recv() {
+        order.push(id);
+    }
+    // A batch window mixes neighbours; none is overtaken by what came much later.
+    let late = order.iter().enumerate().filter(|(place, id)| place.abs_diff(**id) > 20);
+    assert_eq!(late.count(), 0, "{order:?}");
+}
+
 #[test]
 fn the_model_says_who_it_is() {
     let engine = Engine::start(&settings()).unwrap();

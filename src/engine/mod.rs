@@ -8,7 +8,8 @@
 //!
 //! Each box is a thread or several, each arrow a bounded channel. The dispatcher takes no further
 //! set while more than `queue_tokens_max` tokens wait, which in turn stops the tokenizers and
-//! leaves callers of [`Scorer::score`] waiting: that is the engine's whole backpressure.
+//! leaves callers of [`Scorer::score`] waiting: that is the engine's whole backpressure. Sets are
+//! begun in the order of the calls, but for what one batch window mixes.
 
 mod dispatcher;
 mod error;

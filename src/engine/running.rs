@@ -16,6 +16,9 @@ use super::{
 const CPU_BATCH_TOKENS: usize = 512;
 /// Tokens of a batch that keep a GPU busy.
 const GPU_BATCH_TOKENS: usize = 16384;
+/// Sets that stand in line before they are tokenised. Beyond what callers keep in flight, so that sets are
+/// served in the order of the calls; callers that wait for a place in a line are not served in order.
+const SETS_WAITING_MAX: usize = 1024;
 /// More tokenizers than this do not help: one keeps several replicas supplied.
 const TOKENIZERS_MAX: usize = 4;
 
@@ -75,7 +78,7 @@ impl Engine {
             "model loaded"
         );
 
-        let (into_sets, sets) = async_channel::bounded(tokenizers);
+        let (into_sets, sets) = async_channel::bounded(SETS_WAITING_MAX);
         let (into_tokenized, tokenized) = bounded(tokenizers);
         // One batch under way and one ready for each replica: none ever waits for the dispatcher.
         let ahead_max = 2 * replicas;

@@ -9,7 +9,7 @@ pub trait Scorer: Send + Sync + 'static {
     /// The model that scores.
     fn model(&self) -> &ModelIdentity;
 
-    /// Scores every passage of `request`. Waits while the engine has enough to do. Dropping the
+    /// Scores every passage of `request`. Requests are begun in the order of the calls. Dropping the
     /// future gives the set up: what is not being scored yet will not be.
     fn score(
         &self,
