@@ -41,7 +41,7 @@ pub struct CandidateSet {
 /// A passage to score.
 ///
 /// Where several lists name the same id, text, title, source, metadata and every unknown field
-/// are those of the first list that has them.
+/// are those of the first list that has them; a blank text counts as none.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// Not empty, unique in its set.
@@ -113,7 +113,7 @@ fn decode_json(json: &str, limits: &Limits) -> Result<CandidateSet, DecodeError>
     let candidates = fields.optional("candidates");
     let lists = fields.optional("lists");
     fields.check_depth(at, 1)?;
-    let mut extra = UnknownFields::keep(&fields.0, context::RESERVED);
+    let mut extra = UnknownFields::keep(&fields.0).shadow(context::RESERVED);
     let path = if lists.is_some() { "lists" } else { "candidates" };
     let candidates = match (candidates, lists) {
         (Some(raw), None) => first_stage::order(entries(raw, &at.field("candidates"), 2, limits)?),
@@ -150,7 +150,7 @@ fn list(raw: &RawValue, at: &At<'_>, limits: &Limits) -> Result<List, DecodeErro
     let candidates = fields.require(at, "candidates", "a list has candidates")?;
     let source = optional_text(&mut fields, at, "source")?;
     fields.check_depth(at, 3)?;
-    let extra = UnknownFields::keep(&fields.0, &[]);
+    let extra = UnknownFields::keep(&fields.0);
     let entries = entries(candidates, &at.field("candidates"), 4, limits)?;
     Ok(List { source, entries, extra })
 }
@@ -192,7 +192,7 @@ fn entry(raw: &RawValue, at: &At<'_>, level: usize, limits: &Limits) -> Result<E
         fields.optional("score").map(|raw| json::number(raw, &at.field("score"))).transpose()?;
     fields.check_depth(at, level)?;
     let metadata = fields.optional("metadata").map(ToOwned::to_owned);
-    let extra = UnknownFields::keep(&fields.0, context::RESULT_RESERVED);
+    let extra = UnknownFields::keep(&fields.0);
     let retrieval = Vec::with_capacity(1);
     let candidate = Candidate { id, text, title, source, retrieval, metadata, cut, extra };
     Ok(Entry { candidate, rank, score })

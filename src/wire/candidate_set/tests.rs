@@ -25,10 +25,6 @@ fn set(candidates: &str) -> String {
     format!(r#"{{"request_id":"r","query":"q",{candidates}}}"#)
 }
 
-fn ids(set: &CandidateSet) -> Vec<&str> {
-    set.candidates.iter().map(|candidate| candidate.id.as_str()).collect()
-}
-
 #[test]
 fn every_field_of_a_set_is_read() {
     let set = read(
@@ -71,51 +67,6 @@ fn a_whole_number_may_be_spelled_as_a_float() {
     let set = read(&set(r#""top_n":3.0,"candidates":[{"id":"a","text":"","rank":2e0}]"#));
     assert_eq!((set.top_n, set.candidates[0].retrieval[0].rank), (Some(3), 2));
     assert_eq!(read(&self::set(r#""top_n":1e300,"candidates":[]"#)).top_n, Some(usize::MAX));
-}
-
-#[test]
-fn one_list_is_ordered_by_rank_or_else_by_place() {
-    let list = |candidates: &[(&str, &str)]| {
-        let one = |(id, rank): &(&str, &str)| format!(r#"{{"id":"{id}","text":"t"{rank}}}"#);
-        let all: Vec<String> = candidates.iter().map(one).collect();
-        read(&set(&format!(r#""candidates":[{}]"#, all.join(","))))
-    };
-    assert_eq!(ids(&list(&[("a", ""), ("b", ""), ("c", "")])), ["a", "b", "c"]);
-    let given = [("a", r#","rank":3"#), ("b", r#","rank":1"#), ("c", r#","rank":1"#)];
-    assert_eq!(ids(&list(&given)), ["b", "c", "a"]);
-    let mixed = list(&[("a", r#","rank":9"#), ("b", ""), ("c", r#","rank":2"#), ("d", "")]);
-    assert_eq!(ids(&mixed), ["b", "c", "d", "a"]);
-    assert_eq!(mixed.candidates[2].retrieval[0].rank, 4);
-}
-
-#[test]
-fn lists_are_merged_by_reciprocal_rank_fusion() {
-    let set = read(&set(r#""lists":[
-        {"source":"bm25","candidates":[{"id":"a","text":"first","score":9},{"id":"b","text":"b"}]},
-        {"source":"dense","candidates":[{"id":"c","text":"c"},{"id":"a","text":"other","title":"T"},
-                                        {"id":"b","text":"b","source":"own","rank":7}]}]"#));
-    // a: 1/61 + 1/62, b: 1/62 + 1/67, c: 1/61
-    assert_eq!(ids(&set), ["a", "b", "c"]);
-    let [a, b, c] = &set.candidates[..] else { panic!("three candidates") };
-    assert_eq!((a.text.as_str(), a.title.as_deref()), ("first", Some("T")));
-    let found = |source: &str, rank, score| Retrieval { source: Some(source.into()), rank, score };
-    assert_eq!(a.retrieval, [found("bm25", 1, Some(9.0)), found("dense", 2, None)]);
-    assert_eq!(b.retrieval, [found("bm25", 2, None), found("own", 7, None)]);
-    assert_eq!((b.source.as_deref(), c.source.as_deref()), (Some("bm25"), Some("dense")));
-}
-
-#[test]
-fn candidates_that_fuse_to_the_same_stay_in_order_of_occurrence() {
-    // x and y have the same ranks, but added up list by list the sum of y is a little larger.
-    let list = |x: u32, y: u32| {
-        let one = |id: &str, rank: u32| format!(r#"{{"id":"{id}","text":"t","rank":{rank}}}"#);
-        format!(r#"{{"candidates":[{},{}]}}"#, one("x", x), one("y", y))
-    };
-    let (x, y): ([u32; 3], [u32; 3]) = ([1, 7, 2], [1, 2, 7]);
-    let summed = |ranks: [u32; 3]| ranks.iter().fold(0.0, |sum, &r| sum + 1.0 / f64::from(60 + r));
-    assert!(summed(x) < summed(y));
-    let lists: Vec<String> = x.into_iter().zip(y).map(|(x, y)| list(x, y)).collect();
-    assert_eq!(ids(&read(&set(&format!(r#""lists":[{}]"#, lists.join(","))))), ["x", "y"]);
 }
 
 #[test]
