@@ -87,6 +87,7 @@ fn variants(sample: &Value) -> Vec<(String, Value)> {
         json!("x"),
         json!("2026-11-23T12:00:00+01:00"),
         json!("2026-02-30T12:00:00Z"),
+        json!("9999-12-31T23:59:59Z"),
         json!([]),
         json!(["x"]),
         json!([[]]),

@@ -210,12 +210,17 @@ pub(super) fn text<'a>(raw: &'a RawValue, at: &At<'_>) -> Result<Cow<'a, str>, D
 
 /// Reads a number that a float64 can hold.
 pub(super) fn number(raw: &RawValue, at: &At<'_>) -> Result<f64, DecodeError> {
+    let number = Some(float(raw, at)?).filter(|number| number.is_finite());
+    number.ok_or_else(|| at.invalid("beyond the range of a 64-bit float"))
+}
+
+/// Reads a number; one beyond the range of a float64 is infinite.
+pub(super) fn float(raw: &RawValue, at: &At<'_>) -> Result<f64, DecodeError> {
     if kind(raw.get()) != "a number" {
         return Err(at.wrong_type("a number", raw));
     }
     // The standard library rounds correctly, and its grammar holds that of JSON.
-    let number = raw.get().parse().ok().filter(|number: &f64| number.is_finite());
-    number.ok_or_else(|| at.invalid("beyond the range of a 64-bit float"))
+    raw.get().parse().map_err(|_| at.invalid("must be a number"))
 }
 
 /// The error for a record that is nested too deep.

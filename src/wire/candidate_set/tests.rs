@@ -97,23 +97,11 @@ fn a_field_whose_name_the_output_needs_goes_under_input() {
 }
 
 #[test]
-fn unknown_fields_of_lists_come_back_under_lists() {
-    let set =
-        read(&set(r#""lists":[{"source":"bm25","took":1.0,"candidates":[]},{"candidates":[]}]"#));
-    assert_eq!(set.extra.get("lists"), Some(r#"[{"source":"bm25","took":1.0},{}]"#));
-    assert_eq!(
-        read(&self::set(r#""lists":[{"source":"s","candidates":[]}]"#)).extra.get("lists"),
-        None
-    );
-}
-
-#[test]
-fn merged_candidates_keep_the_first_of_each_field() {
-    let set = read(&set(r#""lists":[{"candidates":[{"id":"a","text":"t","u":1,"title":"T"}]},
-        {"candidates":[{"id":"a","text":"t","u":2,"v":3,"title":"U","metadata":{"m":0}}]}]"#));
-    assert_eq!(set.candidates[0].title.as_deref(), Some("T"));
-    assert_eq!(set.candidates[0].extra.iter().collect::<Vec<_>>(), [("u", "1"), ("v", "3")]);
-    assert_eq!(set.candidates[0].metadata.as_ref().map(|raw| raw.get()), Some(r#"{"m":0}"#));
+fn a_first_stage_score_out_of_range_counts_as_absent() {
+    let set = read(&set(r#""candidates":[{"id":"a","text":"t","score":1e400},
+        {"id":"b","text":"t","score":-1e400},{"id":"c","text":"t","score":1e308}]"#));
+    let scores: Vec<_> = set.candidates.iter().map(|c| c.retrieval[0].score).collect();
+    assert_eq!(scores, [None, None, Some(1e308)]);
 }
 
 #[test]
@@ -220,9 +208,14 @@ const REFUSED_BODIES: &[(&str, &str, &str)] = &[
         "candidates[0].rank: must be a whole number from 1 to 4294967295",
     ),
     (
-        r#""candidates":[{"id":"a","text":"","score":1e400}]"#,
+        r#""candidates":[],"top_n":1e400"#,
         "invalid_value",
-        "candidates[0].score: beyond the range of a 64-bit float",
+        "top_n: beyond the range of a 64-bit float",
+    ),
+    (
+        r#""candidates":[{"id":"a","text":"","score":"9"}]"#,
+        "wrong_type",
+        "candidates[0].score: exp",
     ),
     (r#""candidates":[{"id":"a","text":"","title":{}}]"#, "wrong_type", "candidates[0].title: exp"),
     (
@@ -383,6 +376,20 @@ fn times_are_rfc_3339_and_nothing_else() {
     ] {
         assert!(!time(bad), "{bad}");
     }
+}
+
+#[test]
+fn a_time_after_the_latest_is_the_latest() {
+    let time = |text: &str| read(&set(&format!(r#""candidates":[],"expires_at":"{text}""#)));
+    for never in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999999-23:59"] {
+        assert_eq!(time(never).expires_at, Some(Timestamp::MAX), "{never}");
+    }
+    for representable in ["9999-12-30T22:00:00Z", "0000-01-01T00:00:00+23:59"] {
+        assert_eq!(time(representable).expires_at, Some(representable.parse().unwrap()));
+    }
+    let (code, _) =
+        refuse(set(r#""candidates":[],"expires_at":"9999-12-32T23:59:59Z""#).as_bytes());
+    assert_eq!(code, "invalid_value");
 }
 
 #[test]
