@@ -135,12 +135,8 @@ fn decode_json(json: &str, limits: &Limits) -> Result<CandidateSet, DecodeError>
 fn lists(raw: &RawValue, at: &At<'_>, limits: &Limits) -> Result<Vec<List>, DecodeError> {
     let read = Items::of(raw, at, first_stage::LISTS_MAX)?;
     if read.total > first_stage::LISTS_MAX {
-        return Err(DecodeError::TooMany {
-            path: at.to_string(),
-            what: "lists",
-            actual: read.total,
-            limit: first_stage::LISTS_MAX,
-        });
+        let (path, limit) = (at.to_string(), first_stage::LISTS_MAX);
+        return Err(DecodeError::TooManyLists { path, actual: read.total, limit });
     }
     let list = |(index, raw): (usize, &&RawValue)| list(raw, &At::Item(at, index), limits);
     read.items.iter().enumerate().map(list).collect()

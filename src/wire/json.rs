@@ -15,6 +15,9 @@ pub const DEPTH_MAX: usize = 64;
 /// Fields of one object.
 pub const FIELDS_MAX: usize = 1_000;
 
+/// Some editors and libraries put one in front of UTF-8; JSON does not allow it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Fields up to which comparing each with each is faster than sorting.
 const FEW: usize = 16;
 
@@ -32,6 +35,10 @@ pub(super) struct Items<'a> {
 impl<'a> Object<'a> {
     /// Reads the whole record. Nothing below its own fields is looked at but for its grammar.
     pub(super) fn of_record(json: &'a str) -> Result<Self, DecodeError> {
+        if json.starts_with(BYTE_ORDER_MARK) {
+            let problem = "begins with a byte order mark; send plain UTF-8".to_owned();
+            return Err(DecodeError::InvalidJson { path: At::Root.to_string(), problem });
+        }
         let fields = serde_json::from_str::<Fields<'_>>(json).map_err(|error| {
             if error.is_data() {
                 DecodeError::WrongType {
@@ -58,12 +65,8 @@ impl<'a> Object<'a> {
 
     fn checked(fields: Fields<'a>, at: &At<'_>) -> Result<Self, DecodeError> {
         if fields.total > FIELDS_MAX {
-            return Err(DecodeError::TooMany {
-                path: at.to_string(),
-                what: "fields",
-                actual: fields.total,
-                limit: FIELDS_MAX,
-            });
+            let (path, actual) = (at.to_string(), fields.total);
+            return Err(DecodeError::TooManyFields { path, actual, limit: FIELDS_MAX });
         }
         match twice(&fields.kept) {
             Some(name) => {

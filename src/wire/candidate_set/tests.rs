@@ -122,13 +122,17 @@ fn a_record_without_a_value_or_over_the_limit_is_refused_unread() {
     assert_eq!(decode(None, &LIMITS).unwrap_err(), DecodeError::NullValue);
     let (code, message) = refuse(&vec![b'x'; 10_001]);
     assert_eq!(code, "record_too_large");
-    assert_eq!(message, "the record has 10001 bytes, record_bytes_max is 10000");
+    assert_eq!(message, "the record has 10001 bytes, limits.record_bytes_max is 10000");
 }
 
 /// Sets that are refused: the value, the code, and what the message begins with.
 const REFUSED: &[(&str, &str, &str)] = &[
     ("", "invalid_json", "candidate set: not valid JSON: EOF while parsing a value at byte 0"),
-    ("\u{feff}{}", "invalid_json", "candidate set: not valid JSON"),
+    (
+        "\u{feff}{}",
+        "invalid_json",
+        "candidate set: not valid JSON: begins with a byte order mark; send plain UTF-8",
+    ),
     ("hello", "invalid_json", "candidate set: not valid JSON"),
     ("[1]", "wrong_type", "candidate set: expected an object, found an array"),
     ("\"secret\"", "wrong_type", "candidate set: expected an object, found a string"),
@@ -142,7 +146,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         r#"{"request_id":"r","query":"012345678901234567890"}"#,
         "query_too_long",
-        "query: 21 characters, query_chars_max is 20",
+        "query: 21 characters, limits.query_chars_max is 20",
     ),
     (r#"{"request_id":"r","query":"q"}"#, "missing_field", "candidates: missing"),
     (r#"{"request_id":"r","request_id":"r"}"#, "duplicate_field", "request_id: occurs twice"),
@@ -314,15 +318,15 @@ fn more_candidates_than_are_taken_are_refused_with_their_number() {
     assert_eq!(read(&set(&format!(r#""candidates":{}"#, list(0, 5)))).candidates.len(), 5);
     let (code, message) = refuse(set(&format!(r#""candidates":{}"#, list(0, 7))).as_bytes());
     assert_eq!(code, "too_many_candidates");
-    assert_eq!(message, "candidates: 7 candidates, candidates_refused_above is 5");
+    assert_eq!(message, "candidates: 7 candidates, limits.candidates_refused_above is 5");
     let two = |second| {
         set(&format!(r#""lists":[{{"candidates":{}}},{{"candidates":{second}}}]"#, list(0, 4)))
     };
     assert_eq!(read(&two(list(0, 5))).candidates.len(), 5);
     let (_, message) = refuse(two(list(0, 6)).as_bytes());
-    assert_eq!(message, "lists[1].candidates: 6 candidates, candidates_refused_above is 5");
+    assert_eq!(message, "lists[1].candidates: 6 candidates, limits.candidates_refused_above is 5");
     let (_, message) = refuse(two(list(3, 7)).as_bytes());
-    assert_eq!(message, "lists: 7 candidates, candidates_refused_above is 5");
+    assert_eq!(message, "lists: 7 candidates, limits.candidates_refused_above is 5");
 }
 
 #[test]
@@ -338,12 +342,14 @@ fn fields_and_lists_without_end_are_refused() {
         FIELDS_MAX - 3
     );
     let error = decode(Some(fields(FIELDS_MAX - 2).as_bytes()), &limits).unwrap_err();
+    assert_eq!(error.code(), "too_many_fields");
     assert_eq!(error.to_string(), "candidate set: 1001 fields, at most 1000 are allowed");
     let twice = fields(900).replace("f899", "f17");
     let error = decode(Some(twice.as_bytes()), &limits).unwrap_err();
     assert_eq!(error, DecodeError::DuplicateField { path: "f17".to_owned() });
     let lists = set(&format!(r#""lists":[{}0]"#, "0,".repeat(64)));
-    let (_, message) = refuse(lists.as_bytes());
+    let (code, message) = refuse(lists.as_bytes());
+    assert_eq!(code, "too_many_lists");
     assert_eq!(message, "lists: 65 lists, at most 64 are allowed");
 }
 
