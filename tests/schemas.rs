@@ -87,6 +87,7 @@ fn variants(sample: &Value) -> Vec<(String, Value)> {
         json!("x"),
         json!("2026-11-23T12:00:00+01:00"),
         json!("2026-02-30T12:00:00Z"),
+        json!("9999-12-31T23:59:59Z"),
         json!([]),
         json!(["x"]),
         json!([[]]),
@@ -250,8 +251,17 @@ fn leaf() -> impl Strategy<Value = Value> {
 fn unknown() -> impl Strategy<Value = Vec<(String, Value)>> {
     let name = prop_oneof![
         "[a-zé\"\\\\]{1,6}",
-        prop::sample::select(vec!["status", "logit", "results", "input", "context", "reason"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "status",
+            "logit",
+            "results",
+            "input",
+            "context",
+            "reason",
+            "retrieval",
+            "truncated",
+        ])
+        .prop_map(str::to_owned),
     ];
     prop::collection::vec((name, leaf()), 0..4)
 }
@@ -339,6 +349,35 @@ proptest! {
                 prop_assert_eq!(&output["input"][name], value);
             } else if !known.contains(&name.as_str()) {
                 prop_assert_eq!(&output[name], value);
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_fields_of_merged_candidates_are_in_their_results(
+        lists in prop::collection::vec(list(), 2..4),
+    ) {
+        let lists = lists.into_iter().map(|candidates| json!({"candidates": candidates}));
+        let json = json!({"request_id": "r", "query": "q", "lists": Value::from_iter(lists)});
+        let json = json.to_string();
+        let set = decode(Some(json.as_bytes()), &LIMITS).unwrap();
+        // Parsed as the output is, which rounds some floats.
+        let input: Value = serde_json::from_str(&json).unwrap();
+        let output: Value = serde_json::from_slice(&encode(&answer(set, &[Some(0.0)], true))).unwrap();
+        let known = ["id", "text", "title", "source", "rank", "score", "metadata"];
+        let needed = ["logit", "retrieval", "truncated", "status", "reason", "input"];
+        for result in output["results"].as_array().unwrap() {
+            let lists = input["lists"].as_array().unwrap().iter();
+            let candidates = lists.flat_map(|list| list["candidates"].as_array().unwrap());
+            let mut first = serde_json::Map::new();
+            for candidate in candidates.filter(|candidate| candidate["id"] == result["id"]) {
+                for (name, value) in candidate.as_object().unwrap() {
+                    first.entry(name).or_insert_with(|| value.clone());
+                }
+            }
+            for (name, value) in first.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
+                let fields = if needed.contains(&name.as_str()) { &result["input"] } else { result };
+                prop_assert_eq!(fields.get(name), Some(value), "{}", name);
             }
         }
     }

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -41,7 +42,7 @@ pub struct CandidateSet {
 /// A passage to score.
 ///
 /// Where several lists name the same id, text, title, source, metadata and every unknown field
-/// are those of the first list that has them.
+/// are those of the first list that has them; a blank text counts as none.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// Not empty, unique in its set.
@@ -70,7 +71,7 @@ pub struct Retrieval {
     pub source: Option<String>,
     /// Its rank there, from 1: the one given, or else its place in the list.
     pub rank: u32,
-    /// Its score there.
+    /// Its score there; absent where a 64-bit float cannot hold it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "read::exact_option")]
     pub score: Option<f64>,
@@ -113,7 +114,7 @@ fn decode_json(json: &str, limits: &Limits) -> Result<CandidateSet, DecodeError>
     let candidates = fields.optional("candidates");
     let lists = fields.optional("lists");
     fields.check_depth(at, 1)?;
-    let mut extra = UnknownFields::keep(&fields.0, context::RESERVED);
+    let mut extra = UnknownFields::keep(&fields.0).shadow(context::RESERVED);
     let path = if lists.is_some() { "lists" } else { "candidates" };
     let candidates = match (candidates, lists) {
         (Some(raw), None) => first_stage::order(entries(raw, &at.field("candidates"), 2, limits)?),
@@ -134,12 +135,8 @@ fn decode_json(json: &str, limits: &Limits) -> Result<CandidateSet, DecodeError>
 fn lists(raw: &RawValue, at: &At<'_>, limits: &Limits) -> Result<Vec<List>, DecodeError> {
     let read = Items::of(raw, at, first_stage::LISTS_MAX)?;
     if read.total > first_stage::LISTS_MAX {
-        return Err(DecodeError::TooMany {
-            path: at.to_string(),
-            what: "lists",
-            actual: read.total,
-            limit: first_stage::LISTS_MAX,
-        });
+        let (path, limit) = (at.to_string(), first_stage::LISTS_MAX);
+        return Err(DecodeError::TooManyLists { path, actual: read.total, limit });
     }
     let list = |(index, raw): (usize, &&RawValue)| list(raw, &At::Item(at, index), limits);
     read.items.iter().enumerate().map(list).collect()
@@ -150,7 +147,7 @@ fn list(raw: &RawValue, at: &At<'_>, limits: &Limits) -> Result<List, DecodeErro
     let candidates = fields.require(at, "candidates", "a list has candidates")?;
     let source = optional_text(&mut fields, at, "source")?;
     fields.check_depth(at, 3)?;
-    let extra = UnknownFields::keep(&fields.0, &[]);
+    let extra = UnknownFields::keep(&fields.0);
     let entries = entries(candidates, &at.field("candidates"), 4, limits)?;
     Ok(List { source, entries, extra })
 }
@@ -188,14 +185,13 @@ fn entry(raw: &RawValue, at: &At<'_>, level: usize, limits: &Limits) -> Result<E
     let title = optional_text(&mut fields, at, "title")?;
     let source = optional_text(&mut fields, at, "source")?;
     let rank = fields.optional("rank").map(|raw| rank(raw, &at.field("rank"))).transpose()?;
-    let score =
-        fields.optional("score").map(|raw| json::number(raw, &at.field("score"))).transpose()?;
+    let score = fields.optional("score").map(|raw| score(raw, &at.field("score"))).transpose()?;
     fields.check_depth(at, level)?;
     let metadata = fields.optional("metadata").map(ToOwned::to_owned);
-    let extra = UnknownFields::keep(&fields.0, context::RESULT_RESERVED);
+    let extra = UnknownFields::keep(&fields.0);
     let retrieval = Vec::with_capacity(1);
     let candidate = Candidate { id, text, title, source, retrieval, metadata, cut, extra };
-    Ok(Entry { candidate, rank, score })
+    Ok(Entry { candidate, rank, score: score.flatten() })
 }
 
 fn refuse_too_many(path: impl ToString, actual: usize, limits: &Limits) -> Result<(), DecodeError> {
@@ -262,6 +258,12 @@ fn rank(raw: &RawValue, at: &At<'_>) -> Result<u32, DecodeError> {
     }
 }
 
+/// Reads a first-stage score. Nothing depends on it, so one that is out of range is as good as
+/// none, and its set goes on.
+fn score(raw: &RawValue, at: &At<'_>) -> Result<Option<f64>, DecodeError> {
+    json::float(raw, at).map(|score| score.is_finite().then_some(score))
+}
+
 fn min_score(raw: &RawValue, at: &At<'_>) -> Result<f64, DecodeError> {
     match json::number(raw, at)? {
         score if (0.0..=1.0).contains(&score) => Ok(score),
@@ -271,8 +273,14 @@ fn min_score(raw: &RawValue, at: &At<'_>) -> Result<f64, DecodeError> {
 
 fn expires_at(raw: &RawValue, at: &At<'_>) -> Result<Timestamp, DecodeError> {
     let text = json::text(raw, at)?;
-    let time = if is_rfc3339(text.as_bytes()) { text.parse().ok() } else { None };
+    let time = is_rfc3339(text.as_bytes()).then(|| time(&text)).flatten();
     time.ok_or_else(|| at.invalid("must be an RFC 3339 time, such as 2026-11-23T12:00:00.250Z"))
+}
+
+/// The last hours of the year 9999, a common way to write "never", are later than a [`Timestamp`]
+/// can be: they count as the latest one. No year of four digits is too early.
+fn time(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| Pieces::parse(text).is_ok().then_some(Timestamp::MAX))
 }
 
 /// Whether `text` has the shape of an RFC 3339 time. The parser knows the calendar and takes one to

@@ -8,7 +8,7 @@ pub enum DecodeError {
     #[error("the record has no value; a candidate set is a JSON object")]
     NullValue,
     /// More bytes than [`record_bytes_max`](super::Limits::record_bytes_max).
-    #[error("the record has {actual} bytes, record_bytes_max is {limit}")]
+    #[error("the record has {actual} bytes, limits.record_bytes_max is {limit}")]
     RecordTooLarge {
         /// Bytes of the value.
         actual: usize,
@@ -75,7 +75,7 @@ pub enum DecodeError {
     #[error("query: empty; there is nothing to score passages against")]
     EmptyQuery,
     /// More characters than [`query_chars_max`](super::Limits::query_chars_max).
-    #[error("query: {actual} characters, query_chars_max is {limit}")]
+    #[error("query: {actual} characters, limits.query_chars_max is {limit}")]
     QueryTooLong {
         /// Characters of the query.
         actual: usize,
@@ -95,7 +95,7 @@ pub enum DecodeError {
     CandidatesAndLists,
     /// More candidates than
     /// [`candidates_refused_above`](super::Limits::candidates_refused_above).
-    #[error("{path}: {actual} candidates, candidates_refused_above is {limit}")]
+    #[error("{path}: {actual} candidates, limits.candidates_refused_above is {limit}")]
     TooManyCandidates {
         /// The field.
         path: String,
@@ -104,13 +104,21 @@ pub enum DecodeError {
         /// What is allowed.
         limit: usize,
     },
-    /// More fields in one object, or more lists, than the format allows.
-    #[error("{path}: {actual} {what}, at most {limit} are allowed")]
-    TooMany {
+    /// More fields in one object than the format allows.
+    #[error("{path}: {actual} fields, at most {limit} are allowed")]
+    TooManyFields {
+        /// The object.
+        path: String,
+        /// How many there are.
+        actual: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// More lists than the format allows.
+    #[error("{path}: {actual} lists, at most {limit} are allowed")]
+    TooManyLists {
         /// The field.
         path: String,
-        /// What there is too much of.
-        what: &'static str,
         /// How many there are.
         actual: usize,
         /// What is allowed.
@@ -138,7 +146,8 @@ impl DecodeError {
             Self::DuplicateId { .. } => "duplicate_id",
             Self::CandidatesAndLists => "candidates_and_lists",
             Self::TooManyCandidates { .. } => "too_many_candidates",
-            Self::TooMany { .. } => "too_many_fields",
+            Self::TooManyFields { .. } => "too_many_fields",
+            Self::TooManyLists { .. } => "too_many_lists",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::{Candidate, Retrieval, UnknownFields};
+use super::{Candidate, Retrieval, UnknownFields, context};
 
 /// Lists of one candidate set.
 pub const LISTS_MAX: usize = 64;
@@ -12,7 +12,8 @@ pub const LISTS_MAX: usize = 64;
 /// The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
 const RRF_K: f64 = 60.0;
 
-/// A candidate as one list has it. Its `retrieval` is still empty.
+/// A candidate as one list has it. Its `retrieval` is still empty, and the unknown fields stand
+/// under the names they came with.
 pub(super) struct Entry {
     pub(super) candidate: Candidate,
     pub(super) rank: Option<u32>,
@@ -44,7 +45,7 @@ impl Serialize for List {
 pub(super) fn order(entries: Vec<Entry>) -> Vec<Candidate> {
     let mut candidates = ranked(List { source: None, entries, extra: UnknownFields::default() });
     candidates.sort_by_key(|candidate| candidate.retrieval.first().map(|found| found.rank));
-    candidates
+    candidates.into_iter().map(shadowed).collect()
 }
 
 /// Merges lists by id, and orders by reciprocal rank fusion, ties by first occurrence.
@@ -62,7 +63,7 @@ pub(super) fn fuse(lists: Vec<List>) -> Vec<Candidate> {
     }
     let mut fused: Vec<(f64, Candidate)> = merged.into_iter().map(|c| (rrf(&c), c)).collect();
     fused.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    fused.into_iter().map(|(_, candidate)| candidate).collect()
+    fused.into_iter().map(|(_, candidate)| shadowed(candidate)).collect()
 }
 
 /// The candidates of a list in input order, each with its place noted.
@@ -81,12 +82,24 @@ fn ranked(list: List) -> Vec<Candidate> {
 }
 
 fn merge(first: &mut Candidate, later: Candidate) {
-    let Candidate { id: _, text: _, cut: _, title, source, retrieval, metadata, extra } = later;
+    let Candidate { id: _, text, cut, title, source, retrieval, metadata, extra } = later;
+    if is_blank(&first.text) && !is_blank(&text) {
+        (first.text, first.cut) = (text, cut);
+    }
     first.title = first.title.take().or(title);
     first.source = first.source.take().or(source);
     first.metadata = first.metadata.take().or(metadata);
     first.retrieval.extend(retrieval);
     first.extra.merge(extra);
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
+
+fn shadowed(mut candidate: Candidate) -> Candidate {
+    candidate.extra = candidate.extra.shadow(context::RESULT_RESERVED);
+    candidate
 }
 
 /// The fused score. Summed in order of rank, so that equal ranks in other lists tie exactly.
@@ -95,3 +108,6 @@ fn rrf(candidate: &Candidate) -> f64 {
     ranks.sort_unstable();
     ranks.into_iter().map(|rank| 1.0 / (RRF_K + f64::from(rank))).sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,9 @@ pub const DEPTH_MAX: usize = 64;
 /// Fields of one object.
 pub const FIELDS_MAX: usize = 1_000;
 
+/// Some editors and libraries put one in front of UTF-8; JSON does not allow it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Fields up to which comparing each with each is faster than sorting.
 const FEW: usize = 16;
 
@@ -32,6 +35,10 @@ pub(super) struct Items<'a> {
 impl<'a> Object<'a> {
     /// Reads the whole record. Nothing below its own fields is looked at but for its grammar.
     pub(super) fn of_record(json: &'a str) -> Result<Self, DecodeError> {
+        if json.starts_with(BYTE_ORDER_MARK) {
+            let problem = "begins with a byte order mark; send plain UTF-8".to_owned();
+            return Err(DecodeError::InvalidJson { path: At::Root.to_string(), problem });
+        }
         let fields = serde_json::from_str::<Fields<'_>>(json).map_err(|error| {
             if error.is_data() {
                 DecodeError::WrongType {
@@ -58,12 +65,8 @@ impl<'a> Object<'a> {
 
     fn checked(fields: Fields<'a>, at: &At<'_>) -> Result<Self, DecodeError> {
         if fields.total > FIELDS_MAX {
-            return Err(DecodeError::TooMany {
-                path: at.to_string(),
-                what: "fields",
-                actual: fields.total,
-                limit: FIELDS_MAX,
-            });
+            let (path, actual) = (at.to_string(), fields.total);
+            return Err(DecodeError::TooManyFields { path, actual, limit: FIELDS_MAX });
         }
         match twice(&fields.kept) {
             Some(name) => {
@@ -210,12 +213,17 @@ pub(super) fn text<'a>(raw: &'a RawValue, at: &At<'_>) -> Result<Cow<'a, str>, D
 
 /// Reads a number that a float64 can hold.
 pub(super) fn number(raw: &RawValue, at: &At<'_>) -> Result<f64, DecodeError> {
+    let number = Some(float(raw, at)?).filter(|number| number.is_finite());
+    number.ok_or_else(|| at.invalid("beyond the range of a 64-bit float"))
+}
+
+/// Reads a number; one beyond the range of a float64 is infinite.
+pub(super) fn float(raw: &RawValue, at: &At<'_>) -> Result<f64, DecodeError> {
     if kind(raw.get()) != "a number" {
         return Err(at.wrong_type("a number", raw));
     }
     // The standard library rounds correctly, and its grammar holds that of JSON.
-    let number = raw.get().parse().ok().filter(|number: &f64| number.is_finite());
-    number.ok_or_else(|| at.invalid("beyond the range of a 64-bit float"))
+    raw.get().parse().map_err(|_| at.invalid("must be a number"))
 }
 
 /// The error for a record that is nested too deep.

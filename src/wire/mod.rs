@@ -13,6 +13,9 @@
 //!   their values byte for byte, in their order. One whose name the output needs for itself
 //!   (`status`, `results`, on a candidate `logit`, …) comes back under `input`. Those of an entry
 //!   of `lists` come back under `lists`.
+//! - An `expires_at` after 9999-12-30T22:00:00Z counts as that moment, the latest there is.
+//! - A candidate's first-stage `score` that a 64-bit float cannot hold counts as absent.
+//! - A blank text gives way to that of a later list for the same id.
 //! - A name that occurs twice in one object is refused: which one was meant is anyone's guess.
 //! - No more than [`DEPTH_MAX`] objects and arrays inside each other, [`FIELDS_MAX`] fields in one
 //!   object, and [`LISTS_MAX`] lists.

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
@@ -13,15 +14,17 @@ pub(super) const SHADOWED: &str = "input";
 // === impl UnknownFields ===
 
 impl UnknownFields {
-    /// Keeps `fields`. Those whose name is in `reserved` go, together, under [`SHADOWED`].
-    pub(super) fn keep(fields: &[(Cow<'_, str>, &RawValue)], reserved: &[&str]) -> Self {
+    /// Keeps `fields` under the names they came with.
+    pub(super) fn keep(fields: &[(Cow<'_, str>, &RawValue)]) -> Self {
+        Self::beside(fields, &[])
+    }
+
+    /// Moves the fields whose name is in `reserved`, together, under [`SHADOWED`]. Comes after
+    /// every [`merge`](Self::merge), which tells fields apart by the names they came with.
+    pub(super) fn shadow(self, reserved: &[&str]) -> Self {
         let is_reserved = |name: &str| name == SHADOWED || reserved.contains(&name);
-        let mut kept = Self::default();
-        let mut shadowed = Self::default();
-        for (name, value) in fields {
-            let group = if is_reserved(name) { &mut shadowed } else { &mut kept };
-            group.0.push((name.clone().into_owned(), (*value).to_owned()));
-        }
+        let (shadowed, kept) = self.0.into_iter().partition(|(name, _)| is_reserved(name));
+        let (mut kept, shadowed) = (Self(kept), Self(shadowed));
         if !shadowed.is_empty() {
             kept.push(SHADOWED, &shadowed);
         }
@@ -48,11 +51,10 @@ impl UnknownFields {
 
     /// Adds the fields of `other` whose name is not here yet.
     pub(super) fn merge(&mut self, other: Self) {
-        for (name, value) in other.0 {
-            if self.get(&name).is_none() {
-                self.0.push((name, value));
-            }
-        }
+        let known: HashSet<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        let is_new = |(name, _): &(String, _)| !known.contains(name.as_str());
+        let new: Vec<_> = other.0.into_iter().filter(is_new).collect();
+        self.0.extend(new);
     }
 
     /// The JSON of the field of this name.

@@ -25,10 +25,6 @@ fn set(candidates: &str) -> String {
     format!(r#"{{"request_id":"r","query":"q",{candidates}}}"#)
 }
 
-fn ids(set: &CandidateSet) -> Vec<&str> {
-    set.candidates.iter().map(|candidate| candidate.id.as_str()).collect()
-}
-
 #[test]
 fn every_field_of_a_set_is_read() {
     let set = read(
@@ -74,51 +70,6 @@ fn a_whole_number_may_be_spelled_as_a_float() {
 }
 
 #[test]
-fn one_list_is_ordered_by_rank_or_else_by_place() {
-    let list = |candidates: &[(&str, &str)]| {
-        let one = |(id, rank): &(&str, &str)| format!(r#"{{"id":"{id}","text":"t"{rank}}}"#);
-        let all: Vec<String> = candidates.iter().map(one).collect();
-        read(&set(&format!(r#""candidates":[{}]"#, all.join(","))))
-    };
-    assert_eq!(ids(&list(&[("a", ""), ("b", ""), ("c", "")])), ["a", "b", "c"]);
-    let given = [("a", r#","rank":3"#), ("b", r#","rank":1"#), ("c", r#","rank":1"#)];
-    assert_eq!(ids(&list(&given)), ["b", "c", "a"]);
-    let mixed = list(&[("a", r#","rank":9"#), ("b", ""), ("c", r#","rank":2"#), ("d", "")]);
-    assert_eq!(ids(&mixed), ["b", "c", "d", "a"]);
-    assert_eq!(mixed.candidates[2].retrieval[0].rank, 4);
-}
-
-#[test]
-fn lists_are_merged_by_reciprocal_rank_fusion() {
-    let set = read(&set(r#""lists":[
-        {"source":"bm25","candidates":[{"id":"a","text":"first","score":9},{"id":"b","text":"b"}]},
-        {"source":"dense","candidates":[{"id":"c","text":"c"},{"id":"a","text":"other","title":"T"},
-                                        {"id":"b","text":"b","source":"own","rank":7}]}]"#));
-    // a: 1/61 + 1/62, b: 1/62 + 1/67, c: 1/61
-    assert_eq!(ids(&set), ["a", "b", "c"]);
-    let [a, b, c] = &set.candidates[..] else { panic!("three candidates") };
-    assert_eq!((a.text.as_str(), a.title.as_deref()), ("first", Some("T")));
-    let found = |source: &str, rank, score| Retrieval { source: Some(source.into()), rank, score };
-    assert_eq!(a.retrieval, [found("bm25", 1, Some(9.0)), found("dense", 2, None)]);
-    assert_eq!(b.retrieval, [found("bm25", 2, None), found("own", 7, None)]);
-    assert_eq!((b.source.as_deref(), c.source.as_deref()), (Some("bm25"), Some("dense")));
-}
-
-#[test]
-fn candidates_that_fuse_to_the_same_stay_in_order_of_occurrence() {
-    // x and y have the same ranks, but added up list by list the sum of y is a little larger.
-    let list = |x: u32, y: u32| {
-        let one = |id: &str, rank: u32| format!(r#"{{"id":"{id}","text":"t","rank":{rank}}}"#);
-        format!(r#"{{"candidates":[{},{}]}}"#, one("x", x), one("y", y))
-    };
-    let (x, y): ([u32; 3], [u32; 3]) = ([1, 7, 2], [1, 2, 7]);
-    let summed = |ranks: [u32; 3]| ranks.iter().fold(0.0, |sum, &r| sum + 1.0 / f64::from(60 + r));
-    assert!(summed(x) < summed(y));
-    let lists: Vec<String> = x.into_iter().zip(y).map(|(x, y)| list(x, y)).collect();
-    assert_eq!(ids(&read(&set(&format!(r#""lists":[{}]"#, lists.join(","))))), ["x", "y"]);
-}
-
-#[test]
 fn unknown_fields_are_kept_byte_for_byte_and_in_order() {
     let set = read(&set(
         r#""z":123456789012345678901234567890,"a":1e400,"f":1.50,"é\u0041":[ {"k" : null} ],
@@ -146,23 +97,11 @@ fn a_field_whose_name_the_output_needs_goes_under_input() {
 }
 
 #[test]
-fn unknown_fields_of_lists_come_back_under_lists() {
-    let set =
-        read(&set(r#""lists":[{"source":"bm25","took":1.0,"candidates":[]},{"candidates":[]}]"#));
-    assert_eq!(set.extra.get("lists"), Some(r#"[{"source":"bm25","took":1.0},{}]"#));
-    assert_eq!(
-        read(&self::set(r#""lists":[{"source":"s","candidates":[]}]"#)).extra.get("lists"),
-        None
-    );
-}
-
-#[test]
-fn merged_candidates_keep_the_first_of_each_field() {
-    let set = read(&set(r#""lists":[{"candidates":[{"id":"a","text":"t","u":1,"title":"T"}]},
-        {"candidates":[{"id":"a","text":"t","u":2,"v":3,"title":"U","metadata":{"m":0}}]}]"#));
-    assert_eq!(set.candidates[0].title.as_deref(), Some("T"));
-    assert_eq!(set.candidates[0].extra.iter().collect::<Vec<_>>(), [("u", "1"), ("v", "3")]);
-    assert_eq!(set.candidates[0].metadata.as_ref().map(|raw| raw.get()), Some(r#"{"m":0}"#));
+fn a_first_stage_score_out_of_range_counts_as_absent() {
+    let set = read(&set(r#""candidates":[{"id":"a","text":"t","score":1e400},
+        {"id":"b","text":"t","score":-1e400},{"id":"c","text":"t","score":1e308}]"#));
+    let scores: Vec<_> = set.candidates.iter().map(|c| c.retrieval[0].score).collect();
+    assert_eq!(scores, [None, None, Some(1e308)]);
 }
 
 #[test]
@@ -183,13 +122,17 @@ fn a_record_without_a_value_or_over_the_limit_is_refused_unread() {
     assert_eq!(decode(None, &LIMITS).unwrap_err(), DecodeError::NullValue);
     let (code, message) = refuse(&vec![b'x'; 10_001]);
     assert_eq!(code, "record_too_large");
-    assert_eq!(message, "the record has 10001 bytes, record_bytes_max is 10000");
+    assert_eq!(message, "the record has 10001 bytes, limits.record_bytes_max is 10000");
 }
 
 /// Sets that are refused: the value, the code, and what the message begins with.
 const REFUSED: &[(&str, &str, &str)] = &[
     ("", "invalid_json", "candidate set: not valid JSON: EOF while parsing a value at byte 0"),
-    ("\u{feff}{}", "invalid_json", "candidate set: not valid JSON"),
+    (
+        "\u{feff}{}",
+        "invalid_json",
+        "candidate set: not valid JSON: begins with a byte order mark; send plain UTF-8",
+    ),
     ("hello", "invalid_json", "candidate set: not valid JSON"),
     ("[1]", "wrong_type", "candidate set: expected an object, found an array"),
     ("\"secret\"", "wrong_type", "candidate set: expected an object, found a string"),
@@ -203,7 +146,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         r#"{"request_id":"r","query":"012345678901234567890"}"#,
         "query_too_long",
-        "query: 21 characters, query_chars_max is 20",
+        "query: 21 characters, limits.query_chars_max is 20",
     ),
     (r#"{"request_id":"r","query":"q"}"#, "missing_field", "candidates: missing"),
     (r#"{"request_id":"r","request_id":"r"}"#, "duplicate_field", "request_id: occurs twice"),
@@ -269,9 +212,14 @@ const REFUSED_BODIES: &[(&str, &str, &str)] = &[
         "candidates[0].rank: must be a whole number from 1 to 4294967295",
     ),
     (
-        r#""candidates":[{"id":"a","text":"","score":1e400}]"#,
+        r#""candidates":[],"top_n":1e400"#,
         "invalid_value",
-        "candidates[0].score: beyond the range of a 64-bit float",
+        "top_n: beyond the range of a 64-bit float",
+    ),
+    (
+        r#""candidates":[{"id":"a","text":"","score":"9"}]"#,
+        "wrong_type",
+        "candidates[0].score: exp",
     ),
     (r#""candidates":[{"id":"a","text":"","title":{}}]"#, "wrong_type", "candidates[0].title: exp"),
     (
@@ -370,15 +318,15 @@ fn more_candidates_than_are_taken_are_refused_with_their_number() {
     assert_eq!(read(&set(&format!(r#""candidates":{}"#, list(0, 5)))).candidates.len(), 5);
     let (code, message) = refuse(set(&format!(r#""candidates":{}"#, list(0, 7))).as_bytes());
     assert_eq!(code, "too_many_candidates");
-    assert_eq!(message, "candidates: 7 candidates, candidates_refused_above is 5");
+    assert_eq!(message, "candidates: 7 candidates, limits.candidates_refused_above is 5");
     let two = |second| {
         set(&format!(r#""lists":[{{"candidates":{}}},{{"candidates":{second}}}]"#, list(0, 4)))
     };
     assert_eq!(read(&two(list(0, 5))).candidates.len(), 5);
     let (_, message) = refuse(two(list(0, 6)).as_bytes());
-    assert_eq!(message, "lists[1].candidates: 6 candidates, candidates_refused_above is 5");
+    assert_eq!(message, "lists[1].candidates: 6 candidates, limits.candidates_refused_above is 5");
     let (_, message) = refuse(two(list(3, 7)).as_bytes());
-    assert_eq!(message, "lists: 7 candidates, candidates_refused_above is 5");
+    assert_eq!(message, "lists: 7 candidates, limits.candidates_refused_above is 5");
 }
 
 #[test]
@@ -394,12 +342,14 @@ fn fields_and_lists_without_end_are_refused() {
         FIELDS_MAX - 3
     );
     let error = decode(Some(fields(FIELDS_MAX - 2).as_bytes()), &limits).unwrap_err();
+    assert_eq!(error.code(), "too_many_fields");
     assert_eq!(error.to_string(), "candidate set: 1001 fields, at most 1000 are allowed");
     let twice = fields(900).replace("f899", "f17");
     let error = decode(Some(twice.as_bytes()), &limits).unwrap_err();
     assert_eq!(error, DecodeError::DuplicateField { path: "f17".to_owned() });
     let lists = set(&format!(r#""lists":[{}0]"#, "0,".repeat(64)));
-    let (_, message) = refuse(lists.as_bytes());
+    let (code, message) = refuse(lists.as_bytes());
+    assert_eq!(code, "too_many_lists");
     assert_eq!(message, "lists: 65 lists, at most 64 are allowed");
 }
 
@@ -432,6 +382,20 @@ fn times_are_rfc_3339_and_nothing_else() {
     ] {
         assert!(!time(bad), "{bad}");
     }
+}
+
+#[test]
+fn a_time_after_the_latest_is_the_latest() {
+    let time = |text: &str| read(&set(&format!(r#""candidates":[],"expires_at":"{text}""#)));
+    for never in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999999-23:59"] {
+        assert_eq!(time(never).expires_at, Some(Timestamp::MAX), "{never}");
+    }
+    for representable in ["9999-12-30T22:00:00Z", "0000-01-01T00:00:00+23:59"] {
+        assert_eq!(time(representable).expires_at, Some(representable.parse().unwrap()));
+    }
+    let (code, _) =
+        refuse(set(r#""candidates":[],"expires_at":"9999-12-32T23:59:59Z""#).as_bytes());
+    assert_eq!(code, "invalid_value");
 }
 
 #[test]
