@@ -106,7 +106,8 @@ impl Running {
     /// Waits until the worker stops by itself.
     pub(crate) async fn ended(self) -> WorkerError {
         let _keep_it_running = self.stop;
-        self.worker.await.unwrap().unwrap_err()
+        let ended = tokio::time::timeout(Duration::from_secs(3600), self.worker).await;
+        ended.expect("the worker goes on").unwrap().unwrap_err()
     }
 
     /// Ends the worker as SIGKILL does: nothing more is settled, published or committed.
