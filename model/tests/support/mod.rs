@@ -94,14 +94,19 @@ pub(crate) fn gpu(test: &str) -> Option<Device> {
     }
 }
 
-/// Says why a test did nothing. Written past libtest's capture, which hides what passing tests print.
+/// Says why a test did nothing.
 pub(crate) fn skipped(test: &str, why: &str) {
-    writeln!(std::io::stderr(), "skipped: {test}: {why}").unwrap();
+    tell(&format!("skipped: {test}: {why}\n"));
 }
 
 /// Figures that a reader of the test log wants.
 pub(crate) fn noted(test: &str, what: &str) {
-    writeln!(std::io::stderr(), "{test}: {what}").unwrap();
+    tell(&format!("{test}: {what}\n"));
+}
+
+/// Past libtest's capture, which hides what passing tests print.
+fn tell(line: &str) {
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// Data that is not part of this repository: evaluation sets and published tokenizers.
