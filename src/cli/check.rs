@@ -4,13 +4,16 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::{CliError, ConfigArguments, ModelArguments, start};
+use crate::config::{self, Config};
 use crate::engine::Scorer;
 use crate::kafka::{self, ClusterReport};
 use crate::telemetry::{self, Counts};
+use crate::worker;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Check configuration and model only, without reaching for a broker.
+    /// Check configuration and model only, without reaching for a broker. kafka.brokers may then be
+    /// absent.
     #[arg(long)]
     offline: bool,
     #[command(flatten)]
@@ -21,34 +24,56 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let raw = arguments.config.load(&arguments.model)?;
-    let config = raw.worker()?;
-    telemetry::init(&config.reranking.telemetry).map_err(CliError::Telemetry)?;
+    if arguments.offline && !raw.names_brokers() {
+        let reranking = raw.reranking()?;
+        telemetry::init(&reranking.telemetry).map_err(CliError::Telemetry)?;
+        print(&raw.effective())?;
+        print("# configuration: good for use without Kafka; kafka.brokers is not set\n")?;
+        return print(&engine(reranking).await?);
+    }
+    let Config { reranking, kafka, worker, warnings } = raw.worker()?;
+    telemetry::init(&reranking.telemetry).map_err(CliError::Telemetry)?;
     print(&raw.effective())?;
-    for warning in &config.warnings {
+    for warning in &warnings {
         print(&format!("# warning: {warning}\n"))?;
     }
     print("# configuration: good\n")?;
+    if arguments.offline {
+        return print(&engine(reranking).await?);
+    }
+    // Both, whatever the other says: who sets up a worker wants to know everything at once.
+    let (engine, cluster) = tokio::join!(engine(reranking), cluster(kafka, worker));
+    for good in [&engine, &cluster].into_iter().flatten() {
+        print(good)?;
+    }
+    match (engine, cluster) {
+        (Ok(_), Ok(_)) => Ok(()),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        (Err(engine), Err(cluster)) => {
+            let (engine, cluster) = (Box::new(engine), Box::new(cluster));
+            Err(CliError::EngineAndCluster { engine, cluster })
+        }
+    }
+}
 
-    let reranker = start::reranker(config.reranking, Arc::new(Counts::default())).await?;
+/// Loads and warms the model, and says what it is.
+async fn engine(settings: config::Reranking) -> Result<String, CliError> {
+    let reranker = start::reranker(settings, Arc::new(Counts::default())).await?;
     let model = reranker.scorer().model();
-    print(&format!(
+    Ok(format!(
         "# model: {} at {}, {} on {}: loaded and warm\n",
         model.id, model.revision, model.precision, model.backend
-    ))?;
-    if arguments.offline {
-        return Ok(());
-    }
-    let topics = [
-        config.kafka.input_topic.clone(),
-        config.worker.output_topic,
-        config.worker.dead_letter_topic,
-    ];
-    let settings = config.kafka;
+    ))
+}
+
+/// Reaches for brokers and topics, and says what is there.
+async fn cluster(settings: kafka::Settings, worker: worker::Settings) -> Result<String, CliError> {
+    let topics = [settings.input_topic.clone(), worker.output_topic, worker.dead_letter_topic];
     let probe = tokio::task::spawn_blocking(move || {
         kafka::probe(&settings, &topics.each_ref().map(String::as_str))
     });
     let report = probe.await.map_err(|error| CliError::Panicked { reason: error.to_string() })?;
-    print(&describe(&report.map_err(CliError::Kafka)?))
+    Ok(describe(&report.map_err(CliError::Kafka)?))
 }
 
 fn describe(report: &ClusterReport) -> String {

@@ -1,4 +1,6 @@
+use std::error::Error;
 use std::io;
+use std::iter;
 
 use crossrank_model::TokenizerError;
 
@@ -23,6 +25,14 @@ pub enum CliError {
     /// The cluster cannot be used.
     #[error("cannot use the Kafka cluster")]
     Kafka(#[source] kafka::StartError),
+    /// Neither the engine nor the cluster can be used.
+    #[error("{}\nand {}", chain(engine.as_ref()), chain(cluster.as_ref()))]
+    EngineAndCluster {
+        /// What is wrong with the engine.
+        engine: Box<CliError>,
+        /// What is wrong with the cluster.
+        cluster: Box<CliError>,
+    },
     /// The worker stopped before it was told to.
     #[error("the worker stopped")]
     Worker(#[from] worker::WorkerError),
@@ -96,4 +106,10 @@ impl CliError {
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
+}
+
+/// The error and what caused it, on one line.
+fn chain(error: &dyn Error) -> String {
+    let causes = iter::successors(Some(error), |error: &&dyn Error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -14,6 +14,8 @@ use crate::kafka::{guarded, refused};
 
 /// What our environment variables begin with.
 pub(super) const PREFIX: &str = "CROSSRANK__";
+/// What follows in the names of those for [`CLIENT`].
+const CLIENT_PREFIX: &str = "KAFKA__CLIENT__";
 /// The origin of a value that nobody set.
 pub(super) const DEFAULTS_NAME: &str = "default.toml";
 const DEFAULTS: &str = include_str!("default.toml");
@@ -70,25 +72,26 @@ fn toml(text: &str, origin: &dyn Fn(usize) -> String, findings: &mut Findings) -
     None
 }
 
-/// The variables that begin with [`PREFIX`]; all others are not ours.
+/// Whether a variable of this name is ours, or was probably meant to be: `CROSSRANK_MODEL__PATH`.
+pub(super) fn is_ours(variable: &str) -> bool {
+    variable.starts_with(PREFIX)
+        || (variable.to_uppercase().starts_with("CROSSRANK_") && variable.contains("__"))
+}
+
+/// The variables that are ours; all others are not looked at.
 pub(super) fn environment(variables: &BTreeMap<String, String>, findings: &mut Findings) -> Layer {
     let mut reader = Reader::new(findings);
     for (variable, text) in variables {
-        let Some(name) = variable.strip_prefix(PREFIX) else { continue };
         let origin = format!("environment variable {variable}");
-        if let Some(property) = name.strip_prefix("KAFKA__CLIENT__") {
+        let property = variable.strip_prefix(PREFIX).and_then(|it| it.strip_prefix(CLIENT_PREFIX));
+        if let Some(property) = property {
             reader.property(&property_of(property), Given::Text(text), origin);
         } else if let Some(key) =
             keys::KEYS.iter().find(|key| keys::variable(key.name) == *variable)
         {
             reader.value(key, Given::Text(text), origin);
-        } else {
-            let unknown = name.to_lowercase().replace("__", ".");
-            let remedy = match keys::nearest(&unknown) {
-                Some(near) => format!("did you mean {}?", keys::variable(near)),
-                None => format!("remove it, or write {PREFIX}SECTION__KEY"),
-            };
-            reader.problem(&unknown, origin, "is not a key".to_owned(), remedy);
+        } else if is_ours(variable) {
+            reader.misnamed(variable, origin);
         }
     }
     reader.layer
@@ -181,6 +184,24 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A variable that nothing reads.
+    fn misnamed(&mut self, variable: &str, origin: String) {
+        let upper = variable.to_uppercase();
+        let name = upper.trim_start_matches("CROSSRANK").trim_start_matches('_');
+        let unknown = name.to_lowercase().replace("__", ".");
+        if keys::find(&unknown).is_some() || keys::below(&unknown, CLIENT).is_some() {
+            let wrong = "is not read from a variable of this name".to_owned();
+            self.problem(&unknown, origin, wrong, format!("call it {PREFIX}{name}"));
+            self.findings.unsound.insert(unknown);
+            return;
+        }
+        let remedy = match keys::nearest(&unknown) {
+            Some(near) => format!("did you mean {}?", keys::variable(near)),
+            None => format!("remove it, or write {PREFIX}SECTION__KEY"),
+        };
+        self.problem(&unknown, origin, "is not a key".to_owned(), remedy);
+    }
+
     fn unknown(&mut self, name: &str, origin: String) {
         if keys::is_section(name) {
             let remedy = format!("write [{name}] and below it its keys: {}", keys::listed(name));
@@ -253,11 +274,9 @@ fn insert(table: &mut Map<String, Value>, path: &[String], value: Value) {
     }
 }
 
-/// The property that a variable names: dots are underscores there. One that can be set has
-/// an underscore of its own.
+/// The property that a variable names: dots are underscores there. The few that have an underscore
+/// of their own are all guarded.
 fn property_of(variable: &str) -> String {
-    match variable {
-        "LOG_LEVEL" => "log_level".to_owned(),
-        variable => variable.to_lowercase().replace('_', "."),
-    }
+    let name = variable.to_lowercase();
+    if guarded(&name).is_some() { name } else { name.replace('_', ".") }
 }

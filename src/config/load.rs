@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use config::{Map, Value, ValueKind};
 
-use super::layers::{self, DEFAULTS_NAME, Findings, Layer, PREFIX};
+use super::layers::{self, DEFAULTS_NAME, Findings, Layer};
 use super::problem::{Errors, Problem};
 use super::{Config, Reranking, effective, keys, raw, secret, validate};
 
@@ -13,8 +13,8 @@ use super::{Config, Reranking, effective, keys, raw, secret, validate};
 pub struct Sources {
     /// A TOML file.
     pub file: Option<PathBuf>,
-    /// Environment variables, see [`environment`]. Those that do not begin with `CROSSRANK__` are
-    /// not ours and not looked at.
+    /// Environment variables, see [`environment`]. One that nearly begins with `CROSSRANK__` is a
+    /// problem; all others are not ours and not looked at.
     pub environment: BTreeMap<String, String>,
     /// What the command line says: dotted key, value, and the flag's name for messages.
     pub flags: Vec<(String, String, &'static str)>,
@@ -35,14 +35,14 @@ pub(super) struct Setting {
     pub(super) origin: String,
 }
 
-/// Our variables among those of this process. One that is not UTF-8 is taken with substitutes,
-/// which [`load`] then reports.
+/// Our variables among those of this process, and those whose names are nearly ours. One that is
+/// not UTF-8 is taken with substitutes, which [`load`] then reports.
 pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .map(|(name, value)| {
             (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
         })
-        .filter(|(name, _)| name.starts_with(PREFIX))
+        .filter(|(name, _)| layers::is_ours(name))
         .collect()
 }
 
@@ -107,6 +107,11 @@ impl Raw {
     /// With everything that is wrong in any layer, and all contradictions.
     pub fn worker(&self) -> Result<Config, Errors> {
         validate::worker(self)
+    }
+
+    /// Whether `kafka.brokers` has a value, without which there is no worker.
+    pub fn names_brokers(&self) -> bool {
+        self.values.kafka.brokers.is_some()
     }
 
     /// What is in force, as TOML with the origin of each value. Secrets are shown as `***`.

@@ -7,7 +7,7 @@ use super::settings::{Sasl, Settings};
 /// Between two heartbeats at most, however long the session.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(3);
 /// A member that does not poll for so long is put out. The poll thread never blocks, so this only
-/// bounds how long a rebalance may take.
+/// bounds how long a rebalance may take. librdkafka wants it no shorter than the session timeout.
 const POLL_INTERVAL_MAX: Duration = Duration::from_secs(300);
 /// Per partition: half is what may wait, half is the response that overshoots.
 const PARTITION_BYTES_MIN: usize = 64 << 10;
@@ -26,7 +26,7 @@ pub(super) fn consumer(settings: &Settings, partitions: usize) -> ClientConfig {
         .set("group.id", &settings.group)
         .set("session.timeout.ms", millis(session))
         .set("heartbeat.interval.ms", millis(heartbeat))
-        .set_if_absent("max.poll.interval.ms", millis(POLL_INTERVAL_MAX.max(session)))
+        .set("max.poll.interval.ms", millis(POLL_INTERVAL_MAX.max(session)))
         // The tracker decides what is committed, and when.
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
@@ -57,9 +57,12 @@ pub(super) fn producer(settings: &Settings) -> ClientConfig {
         .set("message.max.bytes", bytes.to_string())
         // The partitioner of the Java client: equal keys meet across producers.
         .set_if_absent("partitioner", "murmur2_random")
-        .set_if_absent("compression.codec", "lz4")
         // The default is a gigabyte. Twice the largest record is the least that makes sense.
-        .set_if_absent("queue.buffering.max.kbytes", (65_536.max(bytes >> 9)).to_string());
+        .set("queue.buffering.max.kbytes", (65_536.max(bytes >> 9)).to_string());
+    // Of two names for one property, the one that is set last would win.
+    if config.get("compression.type").is_none() {
+        config.set_if_absent("compression.codec", "lz4");
+    }
     config
 }
 
@@ -183,6 +186,7 @@ mod tests {
         }
         assert_eq!(producer(&settings).get("acks"), Some("all"));
         assert_eq!(consumer(&settings, 1).get("enable.auto.commit"), Some("false"));
+        assert_eq!(consumer(&settings, 1).get("max.poll.interval.ms"), Some("300000"));
     }
 
     #[test]
@@ -190,6 +194,23 @@ mod tests {
         let mut settings = settings();
         settings.client.insert("compression.codec".into(), "zstd".into());
         assert_eq!(producer(&settings).get("compression.codec"), Some("zstd"));
+    }
+
+    #[test]
+    fn a_default_gives_way_to_the_other_name_of_its_property() {
+        let mut settings = settings();
+        settings.client.insert("compression.type".into(), "zstd".into());
+        let native = producer(&settings).create_native_config().unwrap();
+        assert_eq!(native.get("compression.codec").unwrap(), "zstd");
+    }
+
+    #[test]
+    fn a_rebalance_may_take_as_long_as_a_session() {
+        let mut settings = settings();
+        settings.session_timeout = Duration::from_secs(600);
+        let config = consumer(&settings, 1);
+        assert_eq!(config.get("max.poll.interval.ms"), Some("600000"));
+        config.create_native_config().unwrap();
     }
 
     #[test]

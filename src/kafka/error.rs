@@ -24,7 +24,7 @@ pub enum StartError {
     },
     /// Nothing answers.
     #[error(
-        "no broker answered at {brokers} within {waited:?} ({detail}); check kafka.brokers, that \
+        "no broker answered at {brokers} within {waited:.1?} ({detail}); check kafka.brokers, that \
          the brokers run, and that kafka.security matches their listener"
     )]
     NoBroker {
@@ -36,7 +36,7 @@ pub enum StartError {
         detail: String,
     },
     /// No address for the name.
-    #[error("cannot resolve {brokers} within {waited:?} ({detail}); check kafka.brokers and DNS")]
+    #[error("cannot resolve {brokers} within {waited:.1?} ({detail}); check kafka.brokers and DNS")]
     Dns {
         /// The configured brokers.
         brokers: String,
@@ -99,7 +99,9 @@ pub enum StartError {
         principal: String,
     },
     /// The cluster answers, but is not ready.
-    #[error("the cluster is not ready after {waited:?}: {subject}: {detail}; look at its brokers")]
+    #[error(
+        "the cluster is not ready after {waited:.1?}: {subject}: {detail}; look at its brokers"
+    )]
     NotReady {
         /// The topic or the group.
         subject: String,
@@ -199,5 +201,22 @@ pub(super) fn creation_error(error: KafkaError) -> StartError {
             StartError::Property { property, reason }
         }
         other => StartError::Client { reason: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_to_a_tenth_of_a_second() {
+        let error = StartError::NoBroker {
+            brokers: "b:9092".to_owned(),
+            waited: Duration::from_nanos(3_048_821_233),
+            detail: "refused".to_owned(),
+        };
+        assert!(
+            error.to_string().starts_with("no broker answered at b:9092 within 3.0s (refused)")
+        );
     }
 }

@@ -9,6 +9,7 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, filter};
 
+use super::json::JsonLines;
 use super::settings::{LogFormat, Settings};
 
 /// Why logs could not be set up.
@@ -123,7 +124,7 @@ where
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match (format, terminal) {
         (LogFormat::Json, _) | (LogFormat::Auto, false) => {
-            layer.json().flatten_event(true).with_span_list(false).boxed()
+            layer.json().map_event_format(JsonLines::new).boxed()
         }
         // On a terminal colours are left to the library, which honours NO_COLOR.
         (LogFormat::Text | LogFormat::Auto, true) => layer.boxed(),
@@ -164,6 +165,28 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
         assert_eq!((&line["message"], &line["partition"]), (&"lost".into(), &3.into()));
         assert_eq!(line["level"], "WARN");
+        assert!(line["timestamp"].is_string() && line["target"].is_string(), "{line}");
+    }
+
+    #[test]
+    fn paths_of_the_building_machine_are_left_out() {
+        for format in [LogFormat::Json, LogFormat::Text] {
+            // As the bridge from the `log` crate writes it.
+            let text = logged(format, false, "info", || {
+                tracing::event!(
+                    target: "log",
+                    tracing::Level::WARN,
+                    log.target = "wgpu_core",
+                    log.module_path = "wgpu_core::instance",
+                    log.file = "/registry/wgpu-core/src/instance.rs",
+                    log.line = 610,
+                    "no adapter"
+                );
+            });
+            assert!(text.contains("no adapter") && text.contains("WARN"), "{text}");
+            assert!(!text.contains("instance") && !text.contains("log."), "{text}");
+            assert_eq!(text.lines().count(), 1, "{text}");
+        }
     }
 
     #[test]

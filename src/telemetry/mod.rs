@@ -5,6 +5,7 @@
 //! set for another program changes nothing here.
 
 mod counts;
+mod json;
 mod logs;
 mod settings;
 

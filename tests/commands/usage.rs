@@ -66,3 +66,55 @@ fn every_mistake_of_a_configuration_is_told_at_once() {
     let file = file.to_str().unwrap();
     fails_with(&["check", "--config", file], 2, &["kafka.brokers", "gruop", "kafka.group", file]);
 }
+
+#[test]
+fn check_without_kafka_needs_no_broker_and_prints_what_is_effective() {
+    let model = model();
+    let output =
+        run(&mut crossrank(&["check", "--offline", "--model", model.to_str().unwrap()]), b"");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("# brokers is not set\n") && told.contains("sets_max = 256"), "{told}");
+    assert!(
+        told.contains("kafka.brokers is not set") && told.contains("loaded and warm"),
+        "{told}"
+    );
+    let relation = ["check", "--offline", "--model", model.to_str().unwrap()];
+    let mut command = crossrank(&relation);
+    command.env("CROSSRANK__KAFKA__BROKERS", "127.0.0.1:9");
+    command.env("CROSSRANK__KAFKA__DRAIN_TIMEOUT_MS", "60000");
+    let output = run(&mut command, b"");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
+fn check_tells_of_model_and_broker_though_both_are_bad() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = crossrank(&["check", "--model", folder.path().to_str().unwrap()]);
+    // Nothing listens on the discard port of this machine.
+    command.env("CROSSRANK__KAFKA__BROKERS", "127.0.0.1:9");
+    command.env("CROSSRANK__KAFKA__STARTUP_TIMEOUT_MS", "500");
+    let output = run(&mut command, b"");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let told = stderr(&output);
+    for part in [
+        "cannot start the engine",
+        "config.json",
+        "\nand cannot use the Kafka cluster",
+        "127.0.0.1:9",
+    ] {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    let model = model();
+    let mut command = crossrank(&["check", "--model", model.to_str().unwrap()]);
+    command.env("CROSSRANK__KAFKA__BROKERS", "127.0.0.1:9");
+    command.env("CROSSRANK__KAFKA__STARTUP_TIMEOUT_MS", "500");
+    let output = run(&mut command, b"");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let (told, said) = (stderr(&output), String::from_utf8(output.stdout).unwrap());
+    assert!(said.contains("loaded and warm"), "a good model is told of: {said}");
+    assert!(
+        told.contains("cannot use the Kafka cluster") && !told.contains("cannot start"),
+        "{told}"
+    );
+}

@@ -1,8 +1,8 @@
 use rdkafka::message::Headers;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, header, set};
-use crate::worker::{self, Worker};
+use crate::stage::{Stage, header};
+use crate::worker::Worker;
 
 #[test]
 fn every_kind_of_bad_record_becomes_a_dead_letter_and_the_worker_goes_on() {
@@ -56,40 +56,4 @@ fn every_kind_of_bad_record_becomes_a_dead_letter_and_the_worker_goes_on() {
         assert!(letter.value == *value, "{code}: the value comes back as it was");
         assert!(letter.headers.iter().all(|h| h.value.is_some()));
     }
-}
-
-/// What a file gets and what a topic gets is the same, byte for byte, but for the timings.
-#[test]
-fn files_and_topics_give_the_same_answers() {
-    let Some(stage) = Stage::set("same", 3) else { return };
-    let sets: Vec<String> = (0..300).map(set).collect();
-    stage.produce(0..sets.len());
-    let worker = Worker::start(&stage);
-    stage.wait_for_answers(sets.len());
-    assert_eq!(worker.terminate().code, Some(0));
-
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), sets.join("\n")).unwrap();
-    let mut rerank = std::process::Command::new(env!("CARGO_BIN_EXE_crossrank"));
-    rerank.args(["rerank", "--model"]).arg(worker::model()).arg(file.path());
-    let from_file = rerank.output().unwrap();
-    assert!(from_file.status.success(), "{}", String::from_utf8_lossy(&from_file.stderr));
-
-    let mut from_file: Vec<String> =
-        String::from_utf8(from_file.stdout).unwrap().lines().map(without_timings).collect();
-    let outputs = stage.outputs().into_iter();
-    let mut from_topic: Vec<String> = outputs
-        .map(|output| without_timings(std::str::from_utf8(&output.value).unwrap()))
-        .collect();
-    from_file.sort();
-    from_topic.sort();
-    assert_eq!(from_file.len(), sets.len());
-    assert_eq!(from_file, from_topic);
-}
-
-/// The bytes of an answer, but for the object of timings.
-fn without_timings(answer: &str) -> String {
-    let (before, rest) = answer.split_once(r#""timing_ms":{"#).unwrap();
-    let (_, after) = rest.split_once('}').unwrap();
-    format!("{before}{after}")
 }

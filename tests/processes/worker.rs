@@ -142,9 +142,12 @@ pub(crate) fn command(stage: &Stage) -> Command {
     command
 }
 
-/// The fixture that stands in for a model.
+/// The model of `CROSSRANK_REAL_MODEL`, or the fixture that stands in for one.
 pub(crate) fn model() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("model/fixtures/tiny-bert")
+    std::env::var_os("CROSSRANK_REAL_MODEL").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("model/fixtures/tiny-bert"),
+        PathBuf::from,
+    )
 }
 
 fn read(path: &Path) -> String {

@@ -94,17 +94,18 @@ pub(crate) fn gpu(test: &str) -> Option<Device> {
     }
 }
 
-/// Says why a test did nothing. Written past libtest's capture, which hides what passing tests print.
+/// Says why a test did nothing.
 pub(crate) fn skipped(test: &str, why: &str) {
-    say(&format!("skipped: {test}: {why}\n"));
+    tell(&format!("skipped: {test}: {why}\n"));
 }
 
 /// Figures that a reader of the test log wants.
 pub(crate) fn noted(test: &str, what: &str) {
-    say(&format!("{test}: {what}\n"));
+    tell(&format!("{test}: {what}\n"));
 }
 
-fn say(line: &str) {
+/// Past libtest's capture, which hides what passing tests print.
+fn tell(line: &str) {
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 

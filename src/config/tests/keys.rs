@@ -1,6 +1,7 @@
 use super::{COMPLETE, Given};
 use crate::config::keys::{CLIENT, KEYS, Kind, variable};
 use crate::config::load::Raw;
+use crate::kafka;
 
 /// A value of this key that is neither its default nor that of [`base`].
 fn other(key: &str, kind: Kind, raw: &Raw) -> String {
@@ -52,14 +53,31 @@ fn base(key: &str) -> Given {
     }
 }
 
-/// All fields, the password among them.
+/// All fields, also those that are not printed.
 fn all_fields(given: &Given) -> String {
     let config = given.worker();
     let password = match &config.kafka.security.sasl {
-        Some(crate::kafka::Sasl::Plain(credentials)) => credentials.password.0.clone(),
+        Some(kafka::Sasl::Plain(credentials)) => credentials.password.0.clone(),
         _ => String::new(),
     };
-    format!("{config:?} {password}")
+    let kafka::Settings {
+        session_timeout,
+        drain_timeout,
+        commit_interval,
+        delivery_timeout,
+        startup_timeout,
+        prefetch_bytes,
+        record_bytes_max,
+        client,
+        brokers: _,
+        group: _,
+        input_topic: _,
+        security: _,
+    } = &config.kafka;
+    let times =
+        [session_timeout, drain_timeout, commit_interval, delivery_timeout, startup_timeout];
+    let bytes = [prefetch_bytes, record_bytes_max];
+    format!("{config:?} {password} {times:?} {bytes:?} {client:?}")
 }
 
 #[test]

@@ -37,8 +37,35 @@ fn variables_of_others_are_not_looked_at() {
     let given = Given::default()
         .file(COMPLETE)
         .variable("CROSSRANK_TEST_BROKERS", "b:9092")
+        .variable("CROSSRANKER__GROUP", "x")
         .variable("KAFKA__GROUP", "x");
     assert_eq!(given.problems(), [""; 0]);
+}
+
+#[test]
+fn variables_that_are_nearly_ours_get_their_right_name() {
+    let cases = [
+        ("CROSSRANK_MODEL__PATH", "model.path", "CROSSRANK__MODEL__PATH"),
+        ("crossrank__model__backend", "model.backend", "CROSSRANK__MODEL__BACKEND"),
+        ("CrossRank_Kafka__Group", "kafka.group", "CROSSRANK__KAFKA__GROUP"),
+        ("CROSSRANK__rank__top_n", "rank.top_n", "CROSSRANK__RANK__TOP_N"),
+        (
+            "CROSSRANK_KAFKA__CLIENT__LINGER_MS",
+            "kafka.client.linger_ms",
+            "CROSSRANK__KAFKA__CLIENT__LINGER_MS",
+        ),
+    ];
+    for (variable, key, right) in cases {
+        let given = Given::default().file(COMPLETE).variable(variable, "x");
+        let printed = given.printed();
+        assert!(printed.starts_with("configuration has 1 problem:"), "{printed}");
+        assert!(printed.contains(&format!("{key}: ")), "{printed}");
+        assert!(printed.contains(&format!("environment variable {variable}\n")), "{printed}");
+        assert!(printed.ends_with(&format!(" {right}")), "{printed}");
+    }
+    let alone = Given::default().variable("CROSSRANK_MODEL__PATH", ".");
+    let keys: Vec<_> = alone.problems().into_iter().filter(|p| p.starts_with("model")).collect();
+    assert_eq!(keys.len(), 1, "a value that is not read is not missing too: {keys:?}");
 }
 
 #[test]
@@ -130,7 +157,6 @@ fn client_properties_reach_kafka_from_every_layer() {
             "{COMPLETE}[kafka.client]\n\"socket.keepalive.enable\" = true\nlinger.ms = 5\n"
         ))
         .variable("CROSSRANK__KAFKA__CLIENT__CLIENT_RACK", "007")
-        .variable("CROSSRANK__KAFKA__CLIENT__LOG_LEVEL", "7")
         .flag("kafka.client.debug", "cgrp")
         .worker();
     let properties: Vec<_> =
@@ -139,7 +165,6 @@ fn client_properties_reach_kafka_from_every_layer() {
         ("client.rack", "007"),
         ("debug", "cgrp"),
         ("linger.ms", "5"),
-        ("log_level", "7"),
         ("socket.keepalive.enable", "true"),
     ];
     assert_eq!(properties, expected);
@@ -150,10 +175,12 @@ fn client_properties_that_carry_a_guarantee_are_refused_in_every_layer() {
     let given = Given::default()
         .file(&format!("{COMPLETE}[kafka.client]\nenable.auto.commit = true\n"))
         .variable("CROSSRANK__KAFKA__CLIENT__GROUP_ID", "x")
+        .variable("CROSSRANK__KAFKA__CLIENT__LOG_LEVEL", "7")
         .flag("kafka.client.acks", "1");
     let expected = [
         "kafka.client.enable.auto.commit: may not be set: an offset is committed only once its answer is acknowledged",
         "kafka.client.group.id: may not be set: use kafka.group",
+        "kafka.client.log_level: may not be set: use log.filter, such as info,crossrank::kafka::client=debug",
         "kafka.client.acks: may not be set: an answer counts once every in-sync replica has it",
     ];
     assert_eq!(given.problems(), expected);

@@ -24,6 +24,14 @@ fn contradictions_between_keys_are_found() {
             "kafka.drain_timeout_ms: 45000 is not less than kafka.session_timeout_ms, 45000",
         ),
         (
+            "kafka.drain_timeout_ms=300000 kafka.session_timeout_ms=600000",
+            "kafka.drain_timeout_ms: 300000 is not less than 300000, the time that the group has for a rebalance",
+        ),
+        (
+            "kafka.drain_timeout_ms=300000",
+            "kafka.drain_timeout_ms: 300000 is not less than 300000, the time that the group has for a rebalance",
+        ),
+        (
             "worker.retry_wait_min_ms=30001",
             "worker.retry_wait_min_ms: 30001 is more than worker.retry_wait_max_ms, 30000",
         ),
@@ -63,7 +71,7 @@ fn contradictions_between_keys_are_found() {
         ),
         (
             "context.template={{titel}}",
-            "context.template: the template for a passage names \"titel\"",
+            "context.template: the template for a passage names \"titel\"; it can use number, id, title, text, source and score",
         ),
         (
             "context.tokenizer=no/such.json",
@@ -115,6 +123,28 @@ fn security_settings_that_do_not_fit_together_are_found() {
         let expected: Vec<String> =
             expected.iter().map(|problem| format!("kafka.security.{problem}")).collect();
         assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
+fn remedy_for_a_key_without_effect_fits_the_mechanism() {
+    let token = "kafka.security.sasl.token_file=Cargo.toml";
+    let plain = "kafka.security.sasl.mechanism=plain kafka.security.sasl.username=u \
+                 kafka.security.sasl.password=p";
+    let cases = [
+        (token.to_owned(), "remove it, or set kafka.security.sasl.mechanism"),
+        (format!("{plain} {token}"), "remove it, or set the mechanism to oauthbearer"),
+        (
+            format!(
+                "{token} kafka.security.sasl.mechanism=oauthbearer kafka.security.sasl.username=u"
+            ),
+            "remove it, or set the mechanism to plain, scram-sha-256 or scram-sha-512",
+        ),
+    ];
+    for (text, remedy) in cases {
+        let errors = Given::default().file(COMPLETE).layered(&text).raw().worker().unwrap_err();
+        let remedies: Vec<_> = errors.problems().iter().map(|p| p.remedy.as_str()).collect();
+        assert_eq!(remedies, [remedy], "{text}");
     }
 }
 

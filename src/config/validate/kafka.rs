@@ -10,6 +10,9 @@ const PASSWORD: &str = "kafka.security.sasl.password";
 const PASSWORD_FILE: &str = "kafka.security.sasl.password_file";
 const TOKEN_FILE: &str = "kafka.security.sasl.token_file";
 const MECHANISM: &str = "kafka.security.sasl.mechanism";
+/// As long as the group waits in a rebalance: `max.poll.interval.ms`. A member that drains for longer
+/// is put out of the group, and its work is done again.
+const REBALANCE_MS: u64 = 300_000;
 
 pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
     let kafka = &check.raw.values.kafka;
@@ -22,7 +25,15 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
     };
     let (drain, session) = (kafka.drain_timeout_ms, kafka.session_timeout_ms);
     check.relation(
-        drain < session,
+        drain < REBALANCE_MS,
+        &["kafka.drain_timeout_ms"],
+        format!(
+            "{drain} is not less than {REBALANCE_MS}, the time that the group has for a rebalance"
+        ),
+        "set it to less, and to half of kafka.session_timeout_ms or so",
+    );
+    check.relation(
+        drain < session || drain >= REBALANCE_MS,
         &["kafka.drain_timeout_ms", "kafka.session_timeout_ms"],
         format!("{drain} is not less than kafka.session_timeout_ms, {session}"),
         "set it to half of kafka.session_timeout_ms or so",
@@ -115,7 +126,13 @@ fn exposed(sasl: &Sasl) -> Option<&'static str> {
 fn sasl(check: &mut Check<'_>) -> Option<Sasl> {
     let sasl = &check.raw.values.kafka.security.sasl;
     let Some(mechanism) = sasl.mechanism else {
-        unused(check, &[USERNAME, PASSWORD, PASSWORD_FILE, TOKEN_FILE], "no mechanism is set");
+        let keys = [USERNAME, PASSWORD, PASSWORD_FILE, TOKEN_FILE];
+        unused(
+            check,
+            &keys,
+            "no mechanism is set",
+            "remove it, or set kafka.security.sasl.mechanism",
+        );
         return None;
     };
     match mechanism {
@@ -123,7 +140,9 @@ fn sasl(check: &mut Check<'_>) -> Option<Sasl> {
         Mechanism::ScramSha256 => credentials(check).map(Sasl::ScramSha256),
         Mechanism::ScramSha512 => credentials(check).map(Sasl::ScramSha512),
         Mechanism::OauthBearer => {
-            unused(check, &[USERNAME, PASSWORD, PASSWORD_FILE], "the mechanism is oauthbearer");
+            let keys = [USERNAME, PASSWORD, PASSWORD_FILE];
+            let remedy = "remove it, or set the mechanism to plain, scram-sha-256 or scram-sha-512";
+            unused(check, &keys, "the mechanism is oauthbearer", remedy);
             match &sasl.token_file {
                 Some(file) => check.readable(TOKEN_FILE, Path::new(file)),
                 None => check.missing(TOKEN_FILE, "a file with the token", None),
@@ -134,22 +153,18 @@ fn sasl(check: &mut Check<'_>) -> Option<Sasl> {
 }
 
 /// Records the keys that are set though nothing reads them.
-fn unused(check: &mut Check<'_>, keys: &[&str], why: &str) {
+fn unused(check: &mut Check<'_>, keys: &[&str], why: &str, remedy: &str) {
     for key in keys {
         if check.raw.settings.contains_key(*key) {
             let wrong = format!("has no effect: {why}");
-            check.relation(
-                false,
-                &[key, MECHANISM],
-                wrong,
-                "remove it, or set kafka.security.sasl.mechanism",
-            );
+            check.relation(false, &[key, MECHANISM], wrong, remedy);
         }
     }
 }
 
 fn credentials(check: &mut Check<'_>) -> Option<Credentials> {
-    unused(check, &[TOKEN_FILE], "only oauthbearer takes a token");
+    let remedy = "remove it, or set the mechanism to oauthbearer";
+    unused(check, &[TOKEN_FILE], "only oauthbearer takes a token", remedy);
     let sasl = &check.raw.values.kafka.security.sasl;
     if sasl.username.is_none() {
         check.missing(USERNAME, "the user", None);
