@@ -328,6 +328,12 @@ pub(crate) async fn delete_topic(brokers: &str, name: &str) {
     results[0].as_ref().expect("a deleted topic");
 }
 
+/// Says why a test did nothing, past libtest's capture, which hides what passing tests print.
+pub(crate) fn skipped(why: &str) {
+    let line = format!("skipped: {why}\n");
+    io::stderr().write_all(line.as_bytes()).expect("standard error");
+}
+
 /// The folder with Kafka's jars, fetched once; `None` if what is needed for that is missing.
 fn artefacts() -> Option<PathBuf> {
     let has = |program: &str| Command::new(program).arg("-version").output().is_ok();
@@ -339,13 +345,11 @@ fn artefacts() -> Option<PathBuf> {
     if lacking {
         let missing = missing.join(" and ");
         let text = format!(
-            "skipped: {missing} not found; `apt-get install openjdk-17-jre-headless maven`, or set \
+            "{missing} not found; `apt-get install openjdk-17-jre-headless maven`, or set \
              CROSSRANK_TEST_BROKERS"
         );
         assert_ne!(env::var("CROSSRANK_REQUIRE_KAFKA").as_deref(), Ok("1"), "{text}");
-        // Past libtest's capture, which hides what passing tests print.
-        let line = format!("{text}\n");
-        io::stderr().write_all(line.as_bytes()).expect("standard error");
+        skipped(&text);
         return None;
     }
     let lock = File::create(folder.with_extension("lock")).expect("a lock file");
