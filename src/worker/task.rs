@@ -30,8 +30,9 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         group: &str,
         settings: &Settings,
     ) -> Self {
-        let publisher =
-            |topic| Publisher::new(Arc::clone(sink), topic, settings, Arc::clone(reranker.counts()));
+        let publisher = |topic| {
+            Publisher::new(Arc::clone(sink), topic, settings, Arc::clone(reranker.counts()))
+        };
         Self {
             group: group.to_owned(),
             outputs: publisher(&settings.output_topic),
@@ -113,7 +114,9 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
             attempts: 1,
         };
         record.headers.retain(|h| !header::is_dead_letter(&h.name));
-        record.headers.extend(letter.headers().into_iter().map(|(n, value)| Header::text(n, value)));
+        record
+            .headers
+            .extend(letter.headers().into_iter().map(|(n, value)| Header::text(n, value)));
         // Retention counts from when it was set aside, not from when it was sent.
         record.timestamp_ms = None;
         let buried = self.dead_letters.publish(record.clone(), ack).await;

@@ -1,7 +1,7 @@
+use crate::NONE;
 use crate::audit::Audit;
 use crate::stage::Stage;
 use crate::worker::Worker;
-use crate::NONE;
 
 const MIB: usize = 1 << 20;
 const SETS: usize = 5_000;
