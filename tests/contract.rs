@@ -7,6 +7,8 @@ mod cluster;
 mod hasty;
 #[path = "support/kafka.rs"]
 mod kafka;
+#[path = "contract/leaving.rs"]
+mod leaving;
 #[path = "contract/local.rs"]
 mod local;
 #[path = "contract/outages.rs"]
@@ -41,7 +43,9 @@ async fn a_real_kafka_keeps_the_contract() {
     let Some(kafka) = kafka::Kafka::start() else {
         return;
     };
-    suite::all(&cluster::Harness::real(&kafka)).await;
+    let harness = cluster::Harness::real(&kafka);
+    suite::all(&harness).await;
+    leaving::in_the_middle_of_a_revocation(&harness).await;
 }
 
 /// A suite that cannot fail proves nothing.

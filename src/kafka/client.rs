@@ -12,6 +12,8 @@ const POLL_INTERVAL_MAX: Duration = Duration::from_secs(300);
 /// Per partition: half is what may wait, half is the response that overshoots.
 const PARTITION_BYTES_MIN: usize = 64 << 10;
 const PARTITION_BYTES_MAX: usize = 64 << 20;
+/// Of records that are sent together: enough for throughput, and little enough for most topics.
+const BATCH_BYTES: usize = 256 << 10;
 /// Limits of librdkafka for `message.max.bytes`.
 const MESSAGE_BYTES: (usize, usize) = (1_000, 1_000_000_000);
 
@@ -57,6 +59,9 @@ pub(super) fn producer(settings: &Settings) -> ClientConfig {
         .set("message.max.bytes", bytes.to_string())
         // The partitioner of the Java client: equal keys meet across producers.
         .set_if_absent("partitioner", "murmur2_random")
+        // The default of 1 MB is above what many a topic takes (`max.message.bytes`), which then
+        // refuses a whole batch of good records. A record that is larger still goes, by itself.
+        .set_if_absent("batch.size", BATCH_BYTES.to_string())
         // The default is a gigabyte. Twice the largest record is the least that makes sense.
         .set("queue.buffering.max.kbytes", (65_536.max(bytes >> 9)).to_string());
     // Of two names for one property, the one that is set last would win.
@@ -192,8 +197,11 @@ mod tests {
     #[test]
     fn what_carries_none_can_be_set() {
         let mut settings = settings();
-        settings.client.insert("compression.codec".into(), "zstd".into());
-        assert_eq!(producer(&settings).get("compression.codec"), Some("zstd"));
+        assert_eq!(producer(&settings).get("batch.size"), Some("262144"));
+        for (property, value) in [("compression.codec", "zstd"), ("batch.size", "1000")] {
+            settings.client.insert(property.into(), value.into());
+            assert_eq!(producer(&settings).get(property), Some(value));
+        }
     }
 
     #[test]

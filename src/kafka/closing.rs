@@ -1,5 +1,5 @@
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::TryRecvError;
 use rdkafka::consumer::Consumer;
@@ -11,17 +11,39 @@ use super::context::Event;
 use super::poll::{PollThread, TICK};
 use crate::stream::SourceError;
 
+/// How long leaving the group may take: a few round trips.
+pub(super) const LEAVE_MAX: Duration = Duration::from_secs(3);
+
 /// A request to finish.
 pub(super) struct Close {
-    pub(super) drain_until: Instant,
+    pub(super) deadlines: Deadlines,
     pub(super) done: oneshot::Sender<Result<(), SourceError>>,
+}
+
+/// When each part of a close has to be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deadlines {
+    pub(super) drain: Instant,
+    pub(super) commit: Instant,
+    pub(super) leave: Instant,
 }
 
 /// What is left to do before the group is left.
 pub(super) struct Closing {
-    drain_until: Instant,
+    deadlines: Deadlines,
     commit_until: Option<Instant>,
     request: Option<Close>,
+}
+
+// === impl Deadlines ===
+
+impl Deadlines {
+    /// All within `total`. The work gets what commit and leaving do not need, and half at least.
+    pub(super) fn within(now: Instant, total: Duration) -> Self {
+        let reserve = (Commits::WAIT_MAX + LEAVE_MAX).min(total / 2);
+        let leave = now + total;
+        Self { drain: leave - reserve, commit: leave - LEAVE_MAX.min(reserve / 2), leave }
+    }
 }
 
 // === impl PollThread ===
@@ -33,13 +55,15 @@ impl PollThread {
         if self.closing.is_none() {
             let closing = match self.wires.requests.try_recv() {
                 Ok(request) => Closing {
-                    drain_until: request.drain_until,
+                    deadlines: request.deadlines,
                     commit_until: None,
                     request: Some(request),
                 },
                 // The source was dropped: nobody will settle for sure, so nothing is waited for.
                 Err(TryRecvError::Disconnected) => {
-                    Closing { drain_until: now, commit_until: None, request: None }
+                    let commit = now + Commits::WAIT_MAX;
+                    let deadlines = Deadlines { drain: now, commit, leave: commit + LEAVE_MAX };
+                    Closing { deadlines, commit_until: None, request: None }
                 }
                 Err(TryRecvError::Empty) => return Ok(false),
             };
@@ -49,12 +73,14 @@ impl PollThread {
         }
         let unsettled = self.tracker.unsettled();
         let Some(closing) = &mut self.closing else { return Ok(false) };
-        if unsettled > 0 && now < closing.drain_until {
+        if unsettled > 0 && now < closing.deadlines.drain {
             return Ok(false);
         }
-        let until = *closing.commit_until.get_or_insert(now + Commits::WAIT_MAX);
+        let latest = closing.deadlines.commit.min(now + Commits::WAIT_MAX);
+        let until = *closing.commit_until.get_or_insert(latest);
         self.revoke_all();
-        Ok(now >= until || self.commit_rest())
+        // Even if there is no time to wait for its answer, what is settled is sent.
+        Ok(self.commit_rest() || now >= until)
     }
 
     fn revoke_all(&self) {
@@ -109,12 +135,45 @@ impl PollThread {
                 debug!(%error, "while committing for the last time");
             }
             while let Ok(event) = self.events.try_recv() {
-                if let Event::Committed(result, list) = event
-                    && self.commits.answered(result, &list, &mut self.tracker).is_some()
-                {
-                    return;
+                match event {
+                    Event::Committed(result, list) => {
+                        let refused = self.commits.answered(result, &list, &mut self.tracker);
+                        if refused.is_some() {
+                            return;
+                        }
+                    }
+                    // Answered while leaving.
+                    Event::Assigned(list) => self.rebalances.assigned(list),
+                    Event::Revoked(list) => self.rebalances.revoked(list),
+                    Event::Failed(code, reason) => {
+                        debug!(%code, reason, "while committing for the last time");
+                    }
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds from the start of a close until each part is over.
+    fn seconds(total: u64) -> [f64; 3] {
+        let now = Instant::now();
+        let Deadlines { drain, commit, leave } = Deadlines::within(now, Duration::from_secs(total));
+        [drain, commit, leave].map(|deadline| (deadline - now).as_secs_f64())
+    }
+
+    #[test]
+    fn a_close_keeps_time_for_the_commit_and_for_leaving() {
+        assert_eq!(seconds(25), [17.0, 22.0, 25.0]);
+        assert_eq!(seconds(16), [8.0, 13.0, 16.0]);
+    }
+
+    #[test]
+    fn a_short_close_leaves_half_to_the_work() {
+        assert_eq!(seconds(4), [2.0, 3.0, 4.0]);
+        assert_eq!(seconds(0), [0.0, 0.0, 0.0]);
     }
 }

@@ -135,10 +135,7 @@ impl ConsumerContext for Context {
         if self.leaving.load(Ordering::Acquire) || !self.note(event(list.clone())) {
             // Without an answer librdkafka would wait for ever. An assignment is answered with
             // nothing: the partitions are not read, and the group moves them on when we leave.
-            let answered = unassign(consumer, if revoked { Some(list) } else { None });
-            if let Err(error) = answered {
-                warn!(%error, "could not let partitions go while leaving the group");
-            }
+            let_go(consumer, revoked.then_some(list));
         }
     }
 
@@ -186,6 +183,17 @@ pub(super) fn unassign(
             consumer.incremental_assign(&TopicPartitionList::new())
         }
         (RebalanceProtocol::Eager | RebalanceProtocol::None, _) => consumer.unassign(),
+    }
+}
+
+/// Answers a revocation of `list`, or an assignment, while leaving the group.
+pub(super) fn let_go(consumer: &BaseConsumer<Context>, list: Option<&TopicPartitionList>) {
+    // What was never taken cannot be let go, but the revocation must be answered all the same.
+    let nothing = TopicPartitionList::new();
+    let answered =
+        unassign(consumer, list).or_else(|_refused| unassign(consumer, list.and(Some(&nothing))));
+    if let Err(error) = answered {
+        warn!(%error, "could not let partitions go while leaving the group");
     }
 }
 

@@ -8,7 +8,7 @@ use rdkafka::message::BorrowedMessage;
 
 use super::headers;
 use super::poll::{PollThread, fatal};
-use crate::stream::{AckHandle, Claimed, Record, SourceError};
+use crate::stream::{AckHandle, Claimed, OffsetTracker, Record, SourceError};
 
 /// Records taken from librdkafka but not yet claimed. Few: its own queues read ahead.
 pub(super) const CLAIMS_MAX: usize = 16;
@@ -38,7 +38,9 @@ impl PollThread {
     /// Hands out one record of one partition, if it has one.
     fn hand_out_from(&mut self, lane: usize) -> Result<bool, SourceError> {
         let lane = &self.lanes[lane];
-        if lane.revoked.load(Ordering::Acquire) {
+        // The outcome that makes room rings the bell.
+        let full = self.tracker.open_of(&lane.partition) >= OffsetTracker::OPEN_MAX;
+        if full || lane.revoked.load(Ordering::Acquire) {
             return Ok(false);
         }
         let message = match lane.queue.poll(Duration::ZERO) {
@@ -61,7 +63,6 @@ impl PollThread {
         self.outstanding += 1;
         // Room was there, and nobody else sends.
         let _sent = self.wires.claims.try_send(Ok(Claimed { record, ack }));
-        self.outage.over("consumer");
         Ok(true)
     }
 

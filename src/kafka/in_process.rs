@@ -1,8 +1,5 @@
 use std::fmt;
 
-use rdkafka::bindings::{
-    rd_kafka_handle_mock_cluster, rd_kafka_mock_group_initial_rebalance_delay_ms,
-};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::producer::{BaseProducer, Producer};
 
@@ -26,13 +23,6 @@ impl InProcessCluster {
         // Nobody polls this client: it must not collect log lines.
         config.set_log_level(RDKafkaLogLevel::Emerg).set("test.mock.num.brokers", "1");
         let client: BaseProducer = config.create().map_err(creation_error)?;
-        let native = client.client().native_ptr();
-        // SAFETY: the client lives, and with it the cluster that it was configured to hold. The
-        // call only sets a number: by default a group waits 3 s for more members to come.
-        unsafe {
-            let cluster = rd_kafka_handle_mock_cluster(native);
-            rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 0);
-        }
         let this = Self { client };
         for (topic, partitions) in topics {
             this.create_topic(topic, *partitions)?;

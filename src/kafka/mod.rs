@@ -9,6 +9,7 @@ mod guarded;
 mod hand_out;
 mod headers;
 mod in_process;
+mod leaving;
 mod oauth;
 mod outage;
 mod poll;

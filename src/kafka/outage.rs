@@ -60,6 +60,11 @@ impl Outage {
         }
     }
 
+    /// Whether the cluster could not be used when last heard of.
+    pub(super) fn is_on(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Whether it is time to look if the trouble is over; `also` is trouble of another kind.
     pub(super) fn wants_look(&mut self, also: bool) -> bool {
         let due = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY);

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -41,7 +41,7 @@ pub(super) struct PollThread {
     pub(super) turn: usize,
     /// Handles that have not reported an outcome.
     pub(super) outstanding: usize,
-    leaving: Arc<AtomicBool>,
+    pub(super) leaving: Arc<AtomicBool>,
     topic: Arc<str>,
     // The lanes hold it too; the last to go leaves the group.
     pub(super) consumer: Arc<BaseConsumer<Context>>,
@@ -184,6 +184,9 @@ impl PollThread {
             Event::Assigned(list) => self.rebalances.assigned(list),
             Event::Revoked(list) => self.rebalances.revoked(list),
             Event::Committed(result, list) => {
+                if result.is_ok() {
+                    self.outage.over("consumer");
+                }
                 let refused = self.commits.answered(result, &list, &mut self.tracker);
                 if let Some(code) = refused {
                     self.take_failure(code, "commit refused")?;
@@ -239,14 +242,6 @@ impl PollThread {
         if self.commits.is_due() && !self.consumer.assignment_lost() {
             self.commits.start(&self.consumer, &self.tracker);
         }
-    }
-}
-
-impl Drop for PollThread {
-    fn drop(&mut self) {
-        self.leaving.store(true, Ordering::Release);
-        // A lane holds the consumer, and its queue must go before the partition does.
-        self.lanes.clear();
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use tracing::{info, warn};
 
 use super::commit::Commits;
-use super::context::{assign, unassign};
+use super::context::{Context, assign, let_go, unassign};
 use super::poll::{Lane, PollThread};
 use crate::stream::{Partition, SourceError};
 
@@ -21,7 +21,8 @@ pub(super) struct Rebalances {
     going: Option<Going>,
 }
 
-enum Announced {
+/// A rebalance that must be answered.
+pub(super) enum Announced {
     Assigned(TopicPartitionList),
     Revoked(TopicPartitionList),
 }
@@ -48,6 +49,24 @@ impl Rebalances {
 
     pub(super) fn revoked(&mut self, list: TopicPartitionList) {
         self.announced.push_back(Announced::Revoked(list));
+    }
+
+    /// What librdkafka still waits for an answer to, in its order.
+    pub(super) fn take_unanswered(&mut self) -> Vec<Announced> {
+        let going = self.going.take().map(|going| Announced::Revoked(going.list));
+        going.into_iter().chain(self.announced.drain(..)).collect()
+    }
+}
+
+// === impl Announced ===
+
+impl Announced {
+    /// Answers when nobody works any more: what goes is let go, and of what comes nothing is taken.
+    pub(super) fn let_go(&self, consumer: &BaseConsumer<Context>) {
+        match self {
+            Self::Assigned(_) => let_go(consumer, None),
+            Self::Revoked(list) => let_go(consumer, Some(list)),
+        }
     }
 }
 

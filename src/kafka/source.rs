@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::oneshot;
+use tokio::time::timeout_at;
 use tracing::warn;
 
 use super::client;
-use super::closing::Close;
-use super::commit::Commits;
+use super::closing::{Close, Deadlines, LEAVE_MAX};
 use super::context::Context;
 use super::error::{StartError, creation_error};
 use super::poll::{Member, PollThread, Wires};
@@ -17,8 +17,9 @@ use super::reach::probe;
 use super::settings::Settings;
 use crate::stream::{Claimed, RecordSource, SourceError};
 
-/// How long leaving the group may take.
-const LEAVE_MAX: Duration = Duration::from_secs(10);
+/// What the thread may take to answer beyond its deadline. It looks every 0.1 s, unless librdkafka
+/// holds it up.
+const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
 /// A member of the configured group, reading the input topic.
 ///
@@ -99,7 +100,8 @@ impl RecordSource for KafkaSource {
 
     async fn close(mut self, drain_max: Duration) -> Result<(), SourceError> {
         let (done, settled) = oneshot::channel();
-        let request = Close { drain_until: Instant::now() + drain_max, done };
+        let deadlines = Deadlines::within(Instant::now(), drain_max);
+        let request = Close { deadlines, done };
         // If the thread has ended, so it says below.
         let _asked = self.commands.try_send(request);
         self.bell.ring();
@@ -110,18 +112,20 @@ impl RecordSource for KafkaSource {
                 _ = &mut self.ended => None,
             }
         };
-        // The thread keeps to the deadline by itself; this is for one that librdkafka holds up.
-        let limit = drain_max + Commits::WAIT_MAX + LEAVE_MAX;
-        let result = match tokio::time::timeout(limit, answer).await {
+        // The thread keeps to the deadlines by itself; this is for one that librdkafka holds up.
+        let limit = deadlines.leave + ANSWER_GRACE;
+        let result = match timeout_at(limit.into(), answer).await {
             Ok(Some(result)) => result,
             Ok(None) => return self.untold(),
             Err(_elapsed) => {
-                let reason = format!("its thread has not answered for {limit:?}");
+                let reason =
+                    format!("its thread has not answered for {:?}", drain_max + ANSWER_GRACE);
                 return Err(SourceError::Fatal { reason, source: None });
             }
         };
-        if tokio::time::timeout(LEAVE_MAX, &mut self.ended).await.is_err() {
-            warn!("no answer while leaving the group; it notices by the session timeout");
+        let limit = deadlines.leave.min(Instant::now() + LEAVE_MAX);
+        if timeout_at(limit.into(), &mut self.ended).await.is_err() {
+            warn!("time is up while leaving the group; it may notice by the session timeout only");
         }
         result
     }

@@ -44,15 +44,17 @@ pub enum SourceError {
 
 /// Hands out records, and commits what has been settled.
 ///
-/// The caller stops claiming when it has enough in flight; that is the only brake, and a source
-/// keeps its group membership meanwhile. Settled records are committed in the background, per
-/// partition and never past one that is unsettled.
+/// The caller stops claiming when it has enough in flight, and a source keeps its group membership
+/// meanwhile. Settled records are committed in the background, per partition and never past one that
+/// is unsettled. A partition with [`OffsetTracker::OPEN_MAX`](super::OffsetTracker::OPEN_MAX) records
+/// above an unsettled one is handed out further once that one is settled.
 pub trait RecordSource: Send {
     /// The next record. Waits while there is none. Cancel-safe: a record is never lost when the
     /// future is dropped. An error is final; nothing is claimed after it.
     fn claim(&mut self) -> impl Future<Output = Result<Claimed, SourceError>> + Send;
 
-    /// Waits until every claimed record is settled or `drain_max` has passed, commits, and leaves
-    /// the group. Records that were read ahead but never claimed go back unread.
+    /// Waits until every claimed record is settled, commits, and leaves the group, all within
+    /// `drain_max`: a source may keep up to half of it back for the commit and for leaving. Records
+    /// that were read ahead but never claimed go back unread.
     fn close(self, drain_max: Duration) -> impl Future<Output = Result<(), SourceError>> + Send;
 }

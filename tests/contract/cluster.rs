@@ -68,6 +68,10 @@ impl<'a> Harness<'a> {
         Self { name, brokers, create, topics, producer, observers }
     }
 
+    pub(crate) fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
     /// Groups are as unique as topics: a cluster may be in use by others.
     fn group(&self, group: &str, topic: &str) -> String {
         format!("{group} of {topic}")

@@ -104,9 +104,10 @@ async fn a_close_without_a_broker_ends(kafka: &mut Kafka, settings: &crossrank::
     );
     kafka.kill(1);
     last.ack.published();
-    let started = Instant::now();
-    source.close(Duration::from_secs(2)).await.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    let (started, limit) = (Instant::now(), Duration::from_secs(6));
+    source.close(limit).await.unwrap();
+    // All that it was given, at most; the allowance is for a busy machine.
+    assert!(started.elapsed() < limit + Duration::from_secs(1), "{:?}", started.elapsed());
     kafka.restart(1);
     kafka.wait_for(1);
 }

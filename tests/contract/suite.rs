@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crossrank::stream::{Claimed, RecordSink, RecordSource, SourceError, StoredRecord};
+use crossrank::stream::{
+    Claimed, OffsetTracker, RecordSink, RecordSource, SourceError, StoredRecord,
+};
 
 use crate::{WAIT_MAX, records, until};
 
@@ -43,6 +45,7 @@ pub(crate) async fn all<H: Harness>(harness: &H) {
     an_outcome_after_the_revocation_is_a_no_op(harness).await;
     a_rebalance_waits_for_work_in_flight(harness).await;
     a_close_waits_for_work_in_flight(harness).await;
+    a_record_that_is_never_settled_stops_its_partition_in_the_end(harness).await;
     records::a_record_comes_back_as_it_was_written(harness).await;
     records::a_published_record_can_be_read(harness).await;
     records::a_record_that_is_too_large_is_refused(harness).await;
@@ -313,6 +316,28 @@ async fn a_close_waits_for_work_in_flight<H: Harness>(h: &H) {
     closed.unwrap();
     // The third was read ahead at most: it goes back unread.
     assert_eq!(h.committed("close", &topic, 0).await, Some(2), "{}", h.name());
+}
+
+async fn a_record_that_is_never_settled_stops_its_partition_in_the_end<H: Harness>(h: &H) {
+    let topic = h.topic(2).await;
+    h.produce(&topic, 0, &numbered(OffsetTracker::OPEN_MAX + 1)).await;
+    let mut source = h.source("stuck", &topic, DRAIN).await;
+    let stuck = claim(&mut source).await;
+    for _ in 1..OffsetTracker::OPEN_MAX {
+        claim(&mut source).await.ack.published();
+    }
+    let more = tokio::time::timeout(Duration::from_millis(500), source.claim()).await;
+    assert!(more.is_err(), "{}: no limit to what is remembered", h.name());
+    h.produce(&topic, 1, &numbered(1)).await;
+    let other = claim(&mut source).await;
+    assert_eq!(other.ack.position().partition.index, 1, "{}", h.name());
+    other.ack.published();
+    stuck.ack.published();
+    let next = claim(&mut source).await;
+    let offset = usize::try_from(next.ack.position().offset).unwrap();
+    assert_eq!(offset, OffsetTracker::OPEN_MAX, "{}", h.name());
+    next.ack.published();
+    source.close(DRAIN).await.unwrap();
 }
 
 async fn a_member_that_claims_nothing_stays_a_member<H: Harness>(h: &H) {

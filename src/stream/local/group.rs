@@ -95,6 +95,9 @@ impl Group {
                 continue;
             }
             let partition = Partition { topic: Arc::clone(&self.topic), index: index as i32 };
+            if state.tracker.open_of(&partition) >= OffsetTracker::OPEN_MAX {
+                continue;
+            }
             let position = state.tracker.claim(&partition, lane.next)?;
             lane.next += 1;
             state.turn = index + 1;

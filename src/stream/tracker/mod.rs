@@ -50,6 +50,13 @@ struct Open {
 // === impl OffsetTracker ===
 
 impl OffsetTracker {
+    /// Open records of one partition, beyond which a source hands out no more of it.
+    ///
+    /// One record that is retried for hours holds everything above it open, while the rest of the
+    /// partition flows: without a limit that is memory that grows, and as much work to repeat after
+    /// a crash. Far more than any worker has in flight, so that only such a record is noticed.
+    pub const OPEN_MAX: usize = 10_000;
+
     /// Starts tracking `partition` under a new epoch, forgetting any earlier assignment of it.
     pub fn assign(&mut self, partition: Partition) -> Epoch {
         self.epoch.0 += 1;
@@ -137,6 +144,11 @@ impl OffsetTracker {
         if let Some(assigned) = self.partitions.get_mut(partition) {
             assigned.committed = Some(offset);
         }
+    }
+
+    /// Records of `partition` that are remembered: from the lowest that is owed to the last claimed.
+    pub fn open_of(&self, partition: &Partition) -> usize {
+        self.partitions.get(partition).map_or(0, |assigned| assigned.open.len())
     }
 
     /// Records of `partition` that were claimed and have no outcome yet.

@@ -41,6 +41,18 @@ fn gaps_in_the_log_do_not_hold_the_commit() {
 }
 
 #[test]
+fn what_is_settled_above_a_hole_stays_open_until_it_is_filled() {
+    let (mut tracker, at) = claimed(0..6);
+    for position in &at[1..5] {
+        tracker.settle(&settled(position, Outcome::Published));
+    }
+    assert_eq!((tracker.open_of(&partition(0)), tracker.unsettled_of(&partition(0))), (6, 2));
+    tracker.settle(&settled(&at[0], Outcome::Published));
+    assert_eq!(tracker.open_of(&partition(0)), 1);
+    assert_eq!(tracker.open_of(&partition(1)), 0);
+}
+
+#[test]
 fn what_was_committed_is_not_offered_again() {
     let (mut tracker, at) = claimed(0..1);
     tracker.settle(&settled(&at[0], Outcome::Published));
