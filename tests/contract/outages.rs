@@ -107,7 +107,7 @@ async fn a_close_without_a_broker_ends(kafka: &mut Kafka, settings: &crossrank::
     let (started, limit) = (Instant::now(), Duration::from_secs(6));
     source.close(limit).await.unwrap();
     // All that it was given, at most; the allowance is for a busy machine.
-    assert!(started.elapsed() < limit + Duration::from_secs(1), "{:?}", started.elapsed());
+    assert!(started.elapsed() < limit + Duration::from_secs(5), "{:?}", started.elapsed());
     kafka.restart(1);
     kafka.wait_for(1);
 }

@@ -68,7 +68,7 @@ fn every_missing_topic_is_named() {
     let cluster = InProcessCluster::start(&[("sets", 3)]).unwrap();
     let mut settings = hurried(&cluster.brokers(), "sets");
     // What is tested here is the answer: a busy machine may take its time for it.
-    settings.startup_timeout = Duration::from_secs(5);
+    settings.startup_timeout = Duration::from_secs(20);
     let report = probe(&settings, &["sets"]).unwrap();
     assert_eq!((report.topics[0].partitions, report.brokers.len()), (3, 1));
     match probe(&settings, &["contexts", "sets", "dead"]).unwrap_err() {
