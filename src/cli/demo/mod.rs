@@ -21,6 +21,8 @@ use crate::worker::Worker;
 /// Sets that are timed at most; the mock broker forgets what is over 5 MiB a partition.
 const SETS_MAX: u16 = 1000;
 const PARTITIONS: i32 = 4;
+/// What goes wrong only; see default.toml for the GPU libraries.
+const LOG_FILTER: &str = "warn,wgpu_hal=off,wgpu_core=error,naga=error";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -92,7 +94,7 @@ fn configure(
         Some(folder)
     };
     flags.push(("kafka.brokers".to_owned(), cluster.brokers(), "demo"));
-    flags.push(("log.filter".to_owned(), "warn".to_owned(), "demo"));
+    flags.push(("log.filter".to_owned(), LOG_FILTER.to_owned(), "demo"));
     let config = config::load(Sources { flags, ..Sources::default() })?.worker()?;
     let topics =
         [&config.kafka.input_topic, &config.worker.output_topic, &config.worker.dead_letter_topic];
