@@ -94,6 +94,9 @@ fn configure(
         Some(folder)
     };
     flags.push(("kafka.brokers".to_owned(), cluster.brokers(), "demo"));
+    // The mock answers a fetch that finds nothing only when this time is over, even if a record comes
+    // meanwhile; a real broker answers at once.
+    flags.push(("kafka.client.fetch.wait.max.ms".to_owned(), "10".to_owned(), "demo"));
     flags.push(("log.filter".to_owned(), LOG_FILTER.to_owned(), "demo"));
     let config = config::load(Sources { flags, ..Sources::default() })?.worker()?;
     let topics =
