@@ -2,8 +2,6 @@
 pub mod header {
     /// `topic/partition/offset` of the input: the identity by which a reader drops duplicates.
     pub const SOURCE: &str = "crossrank-source";
-    /// The W3C trace context.
-    pub const TRACEPARENT: &str = "traceparent";
     /// Topic that the record was read from.
     pub const DLQ_TOPIC: &str = "__dlq.errors.topic";
     /// Its partition.

@@ -162,7 +162,7 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
 /// The output record: the input's key and headers, and where it came from.
 fn output(input: &Record, position: &Position, value: Vec<u8>) -> Record {
     let mut headers = input.headers.clone();
-    headers.retain(|h| h.name != header::SOURCE);
+    headers.retain(|h| !header::is_written_by_us(&h.name));
     headers.push(Header::text(header::SOURCE, position.to_string()));
     Record { key: input.key.clone(), value: Some(Bytes::from(value)), headers, timestamp_ms: None }
 }

@@ -56,6 +56,8 @@ async fn an_output_carries_key_headers_and_the_place_of_its_input() {
             Header::text("traceparent", "00-1-2-01"),
             Header { name: "null".to_owned(), value: None },
             Header::text("crossrank-source", "an/earlier/1"),
+            // A dead letter that was sent through again is none any more.
+            Header::text("__dlq.errors.offset", "99"),
             Header::text("twice", "1"),
             Header::text("twice", "2"),
         ],
@@ -68,7 +70,7 @@ async fn an_output_carries_key_headers_and_the_place_of_its_input() {
     let output = broker.records(OUTPUT).remove(0);
     assert_eq!(output.record.key.as_deref(), Some(b"the key".as_slice()));
     let mut expected = input.headers;
-    expected.remove(2);
+    expected.drain(2..4);
     expected.push(Header::text("crossrank-source", format!("{INPUT}/{partition}/{offset}")));
     assert_eq!(output.record.headers, expected);
     let answer = json_of(&output);
