@@ -3,6 +3,8 @@ use std::str::FromStr;
 
 use burn::tensor::Device as BurnDevice;
 
+use crate::kernels::cpu::{self, InstructionSet, Isa};
+
 /// What computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Backend {
@@ -19,6 +21,8 @@ pub enum Backend {
 pub enum Precision {
     /// IEEE single precision.
     F32,
+    /// Weights and the inputs of linear layers in 8 bits, sums in 32; attention, normalisation and head in float32.
+    Int8,
 }
 
 /// An opened backend, ready to hold a model. Clones are the same device.
@@ -27,6 +31,19 @@ pub struct Device {
     backend: Backend,
     name: String,
     inner: BurnDevice,
+    kernels: Option<Isa>,
+}
+
+/// Which kernels compute on a CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Kernels {
+    /// The fastest that this processor has; none on backends without kernels.
+    #[default]
+    Auto,
+    /// None: plain burn operations.
+    Off,
+    /// Those of this instruction set.
+    For(InstructionSet),
 }
 
 /// A backend that cannot be had. Nothing stands in for it.
@@ -36,8 +53,25 @@ pub enum DeviceError {
     #[error("backend \"{0}\" does not exist; there are flex, ndarray and wgpu")]
     UnknownBackend(String),
     /// The number format is none that is available.
-    #[error("precision \"{0}\" is not available; only f32 is")]
+    #[error("precision \"{0}\" is not available; f32 and int8 are")]
     UnknownPrecision(String),
+    /// The kernels' name is none of ours.
+    #[error("kernels \"{0}\" do not exist; there are auto, off, {sets}", sets = sets(&InstructionSet::ALL))]
+    UnknownKernels(String),
+    /// The processor lacks the instructions.
+    #[error(
+        "this processor cannot run kernels {0}; it has {has}; leave the choice to auto",
+        has = sets(&InstructionSet::available().collect::<Vec<_>>())
+    )]
+    NoInstructions(InstructionSet),
+    /// The backend computes by itself.
+    #[error("backend {backend} has no kernels {set}; choose backend flex, or kernels auto")]
+    NoKernels {
+        /// What computes.
+        backend: Backend,
+        /// What was asked for.
+        set: InstructionSet,
+    },
     /// This build lacks the backend.
     #[error(
         "backend {0} is not compiled in; build with `--features {0}`, or choose one of: {compiled}",
@@ -108,13 +142,14 @@ impl FromStr for Backend {
 
 impl Precision {
     /// All precisions.
-    pub const ALL: [Self; 1] = [Self::F32];
+    pub const ALL: [Self; 2] = [Self::F32, Self::Int8];
 }
 
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::F32 => "f32",
+            Self::Int8 => "int8",
         })
     }
 }
@@ -130,6 +165,31 @@ impl FromStr for Precision {
     }
 }
 
+// === impl Kernels ===
+
+impl fmt::Display for Kernels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Off => f.write_str("off"),
+            Self::For(set) => set.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Kernels {
+    type Err = DeviceError;
+
+    fn from_str(name: &str) -> Result<Self, DeviceError> {
+        let sets = InstructionSet::ALL.into_iter().map(Self::For);
+        [Self::Auto, Self::Off]
+            .into_iter()
+            .chain(sets)
+            .find(|kernels| kernels.to_string() == name)
+            .ok_or_else(|| DeviceError::UnknownKernels(name.to_owned()))
+    }
+}
+
 // === impl Device ===
 
 impl Device {
@@ -137,10 +197,19 @@ impl Device {
     ///
     /// A software renderer counts as a GPU when the driver offers nothing else; [`Device::name`] says so.
     pub fn open(backend: Backend) -> Result<Self, DeviceError> {
+        Self::open_with(backend, Kernels::Auto)
+    }
+
+    /// As [`Device::open`], with a choice of kernels.
+    pub fn open_with(backend: Backend, kernels: Kernels) -> Result<Self, DeviceError> {
         match backend {
-            Backend::Flex => open_flex(),
-            Backend::NdArray => open_ndarray(),
-            Backend::Wgpu => open_wgpu(),
+            Backend::Flex => open_flex(chosen(kernels)?),
+            Backend::NdArray | Backend::Wgpu => {
+                if let Kernels::For(set) = kernels {
+                    return Err(DeviceError::NoKernels { backend, set });
+                }
+                if backend == Backend::NdArray { open_ndarray() } else { open_wgpu() }
+            }
         }
     }
 
@@ -149,7 +218,24 @@ impl Device {
         self.backend
     }
 
-    /// For people, such as `CPU (flex)` or `NVIDIA L4 (wgpu, Vulkan)`.
+    /// The kernels that compute, where any do.
+    pub(crate) fn kernels(&self) -> Option<Isa> {
+        self.kernels
+    }
+
+    /// Operations per second of one core, multiplication and addition counted as two, as fast as its widest
+    /// instruction goes on registers alone. Measured on the calling thread, in a fifth of a second. `None` for a GPU.
+    pub fn peak_ops_per_s(&self, precision: Precision) -> Option<f64> {
+        match self.backend {
+            Backend::Flex | Backend::NdArray => {
+                let isa = self.kernels.unwrap_or_else(Isa::best);
+                Some(cpu::operations_per_second(isa, precision == Precision::Int8))
+            }
+            Backend::Wgpu => None,
+        }
+    }
+
+    /// For people, such as `CPU (flex, avx512-vnni)` or `NVIDIA L4 (wgpu, Vulkan)`.
     pub fn name(&self) -> String {
         self.name.clone()
     }
@@ -168,9 +254,25 @@ impl Device {
     }
 
     #[cfg(any(feature = "flex", feature = "ndarray"))]
-    fn cpu(backend: Backend, inner: BurnDevice) -> Self {
-        Self { backend, name: format!("CPU ({backend})"), inner }
+    fn cpu(backend: Backend, inner: BurnDevice, kernels: Option<Isa>) -> Self {
+        let name = match kernels {
+            Some(isa) => format!("CPU ({backend}, {isa:?})"),
+            None => format!("CPU ({backend})"),
+        };
+        Self { backend, name, inner, kernels }
     }
+}
+
+fn chosen(kernels: Kernels) -> Result<Option<Isa>, DeviceError> {
+    match kernels {
+        Kernels::Auto => Ok(Some(Isa::best())),
+        Kernels::Off => Ok(None),
+        Kernels::For(set) => Isa::of(set).map(Some).ok_or(DeviceError::NoInstructions(set)),
+    }
+}
+
+fn sets(sets: &[InstructionSet]) -> String {
+    sets.iter().map(InstructionSet::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn compiled_names() -> String {
@@ -180,12 +282,12 @@ fn compiled_names() -> String {
 }
 
 #[cfg(feature = "flex")]
-fn open_flex() -> Result<Device, DeviceError> {
-    Ok(Device::cpu(Backend::Flex, BurnDevice::flex()))
+fn open_flex(kernels: Option<Isa>) -> Result<Device, DeviceError> {
+    Ok(Device::cpu(Backend::Flex, BurnDevice::flex(), kernels))
 }
 
 #[cfg(not(feature = "flex"))]
-fn open_flex() -> Result<Device, DeviceError> {
+fn open_flex(_kernels: Option<Isa>) -> Result<Device, DeviceError> {
     Err(DeviceError::NotCompiled(Backend::Flex))
 }
 
@@ -193,7 +295,7 @@ fn open_flex() -> Result<Device, DeviceError> {
 fn open_ndarray() -> Result<Device, DeviceError> {
     #[expect(deprecated, reason = "kept as an oracle beside flex, and for those who ask for it")]
     let inner = BurnDevice::ndarray();
-    Ok(Device::cpu(Backend::NdArray, inner))
+    Ok(Device::cpu(Backend::NdArray, inner, None))
 }
 
 #[cfg(not(feature = "ndarray"))]
@@ -214,7 +316,7 @@ fn open_wgpu() -> Result<Device, DeviceError> {
 #[cfg(feature = "wgpu")]
 impl Device {
     pub(crate) fn gpu(name: String, inner: BurnDevice) -> Self {
-        Self { backend: Backend::Wgpu, name, inner }
+        Self { backend: Backend::Wgpu, name, inner, kernels: None }
     }
 }
 
@@ -232,12 +334,30 @@ mod tests {
     }
 
     #[test]
-    fn only_f32_is_available() {
-        assert_eq!("f32".parse::<Precision>().unwrap(), Precision::F32);
-        for name in ["f16", "bf16", "int8", "F32", ""] {
-            let error = name.parse::<Precision>().unwrap_err().to_string();
-            assert!(error.ends_with("only f32 is"), "{error}");
+    fn only_f32_and_int8_are_available() {
+        for precision in Precision::ALL {
+            assert_eq!(precision.to_string().parse::<Precision>().unwrap(), precision);
         }
+        for name in ["f16", "bf16", "INT8", "F32", ""] {
+            let error = name.parse::<Precision>().unwrap_err().to_string();
+            assert!(error.ends_with("only f32 and int8 are"), "{error}");
+        }
+    }
+
+    #[test]
+    fn kernels_are_chosen_by_name_or_refused_with_what_there_is() {
+        for name in ["auto", "off", "avx512-vnni", "avx512", "avx2", "neon", "portable"] {
+            assert_eq!(name.parse::<Kernels>().unwrap().to_string(), name);
+        }
+        let error = "sse9".parse::<Kernels>().unwrap_err().to_string();
+        assert!(error.ends_with("there are auto, off, avx512-vnni, avx512, avx2, neon, portable"));
+        let missing = InstructionSet::ALL.into_iter().find(|set| Isa::of(*set).is_none());
+        let missing = missing.expect("no processor is both x86 and ARM");
+        let error = chosen(Kernels::For(missing)).unwrap_err().to_string();
+        assert!(error.contains(&format!("cannot run kernels {missing}; it has")), "{error}");
+        let refused = Device::open_with(Backend::NdArray, Kernels::For(InstructionSet::Portable));
+        let error = refused.unwrap_err().to_string();
+        assert!(error.starts_with("backend ndarray has no kernels portable"), "{error}");
     }
 
     #[test]

@@ -1,14 +1,16 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::ExecutionError;
 
-use crate::arch::{Bert, Tokens};
-use crate::attention::{Plan, indices};
+use crate::arch::Bert;
+use crate::calibration;
 use crate::config::{self, BertConfig, ConfigError};
 use crate::device::{Device, Precision};
 use crate::files::{self, FileError};
+use crate::layout::Layout;
 use crate::packed::PackedBatch;
+use crate::tokenizer::TokenizerError;
 use crate::weights::{Weights, WeightsError};
 
 /// A cross-encoder on a device: tokenised pairs → logits.
@@ -36,6 +38,15 @@ pub enum LoadError {
     /// `model.safetensors` does not hold what `config.json` asks for.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The texts that int8 weights are fitted to cannot be tokenised.
+    #[error("the tokenizer cannot be used")]
+    Tokenizer(#[source] Box<TokenizerError>),
+    /// The directory holds int8 weights, and float32 is asked for.
+    #[error(
+        "{} holds int8 weights, which are not what they were rounded from; choose precision int8, or the model that it was made from",
+        .0.display()
+    )]
+    Quantized(PathBuf),
 }
 
 /// A batch that was not scored.
@@ -87,19 +98,23 @@ pub enum ScoreError {
 impl CrossEncoder {
     /// Loads a Hugging Face directory: config.json, tokenizer.json, model.safetensors.
     ///
-    /// The weights may be float32, float16 or bfloat16; they are computed with in `precision`.
+    /// The weights may be float32, float16 or bfloat16; they are computed with in `precision`. For int8, they may be
+    /// int8 already ([`crate::quantize`]).
     pub fn load(dir: &Path, device: &Device, precision: Precision) -> Result<Self, LoadError> {
-        match precision {
-            Precision::F32 => {}
-        }
         let config_json = files::read(dir, files::CONFIG)?;
         let config = BertConfig::parse(&dir.join(files::CONFIG), &config_json)?;
         let tokenizer_json = files::read(dir, files::TOKENIZER)?;
         let weights_bytes = files::read(dir, files::WEIGHTS)?;
         let weights = Weights::parse(&dir.join(files::WEIGHTS), &weights_bytes)?;
+        let tokens_max = config::tokens_max(dir, &config)?;
+        let calibration = match (precision, config.quantized) {
+            (Precision::F32, true) => return Err(LoadError::Quantized(dir.to_path_buf())),
+            (Precision::F32, false) | (Precision::Int8, true) => None,
+            (Precision::Int8, false) => Some(calibration::batch(dir, tokens_max)?),
+        };
         Ok(Self {
-            bert: Bert::load(&config, weights, device.burn())?,
-            tokens_max: config::tokens_max(dir, &config)?,
+            bert: Bert::load(&config, weights, device, calibration.as_ref())?,
+            tokens_max,
             config,
             device: device.clone(),
             revision: files::revision(&config_json, &tokenizer_json, &weights_bytes).into(),
@@ -112,7 +127,11 @@ impl CrossEncoder {
     /// A pair's logit does not depend on what else is in the batch. It may be infinite or not a number
     /// where the network overflows; that is the caller's to judge.
     pub fn score(&self, batch: &PackedBatch) -> Result<Vec<f32>, ScoreError> {
-        self.score_padded(batch, self.device.attention_step())
+        self.check(batch)?;
+        if batch.pairs() == 0 {
+            return Ok(Vec::new());
+        }
+        self.score_laid_out(&Layout::new(batch, &self.device))
     }
 
     /// Most tokens of a pair, special tokens included: the position table, or what the tokenizer's
@@ -133,22 +152,13 @@ impl CrossEncoder {
         &self.name
     }
 
-    fn score_padded(&self, batch: &PackedBatch, step: usize) -> Result<Vec<f32>, ScoreError> {
-        self.check(batch)?;
-        if batch.pairs() == 0 {
-            return Ok(Vec::new());
-        }
-        let device = self.device.burn();
-        let plan = Plan::new(batch, step, device);
-        let logits = self.bert.forward(tokens(batch, &plan, device), &plan);
+    fn score_laid_out(&self, layout: &Layout) -> Result<Vec<f32>, ScoreError> {
+        let logits = self.bert.forward(layout);
         let data = logits.try_into_data().map_err(|source| self.failed(source))?;
-        let logits = data.try_to_vec::<f32>();
-        let mut logits = logits.map_err(|error| {
+        let logits = data.try_to_vec::<f32>().map_err(|error| {
             self.failed(ExecutionError::WithContext { reason: error.to_string() })
         })?;
-        // A lone pair was computed twice.
-        logits.truncate(batch.pairs());
-        Ok(logits)
+        Ok(layout.in_batch_order(&logits))
     }
 
     fn failed(&self, source: ExecutionError) -> ScoreError {
@@ -177,24 +187,6 @@ impl CrossEncoder {
     }
 }
 
-/// The batch in computed order.
-fn tokens(batch: &PackedBatch, plan: &Plan, device: &burn::tensor::Device) -> Tokens {
-    let pick = |of: &dyn Fn(usize) -> usize| -> Vec<usize> {
-        plan.rows().iter().map(|&row| of(row)).collect()
-    };
-    // A product with a single row takes another path through a CPU's matrix multiplication, and rounds
-    // otherwise than the same row in company. A lone pair is computed twice.
-    let mut firsts = plan.firsts().to_vec();
-    firsts.resize(firsts.len().max(2), firsts[0]);
-    let positions: Vec<usize> = batch.lengths().flat_map(|length| 0..length).collect();
-    Tokens {
-        ids: indices(&pick(&|row| batch.ids()[row] as usize), device),
-        types: indices(&pick(&|row| usize::from(batch.types()[row])), device),
-        positions: indices(&pick(&|row| positions[row]), device),
-        firsts: indices(&firsts, device),
-    }
-}
-
 fn name_of(dir: &Path) -> String {
     let whole = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
     whole
@@ -205,12 +197,12 @@ fn name_of(dir: &Path) -> String {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use crate::device::Backend;
+    use crate::device::{Backend, Kernels};
 
     #[test]
     fn padding_inside_attention_does_not_change_scores() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tiny-bert");
-        let device = Device::open(Backend::Flex).unwrap();
+        let device = Device::open_with(Backend::Flex, Kernels::Off).unwrap();
         let encoder = CrossEncoder::load(&dir, &device, Precision::F32).unwrap();
         let mut batch = PackedBatch::with_capacity(0);
         for length in [3, 31, 32, 33, 9, 10, 64, 5] {
@@ -218,10 +210,13 @@ mod tests {
             let types: Vec<u8> = (0..length).map(|i| u8::from(i > 4)).collect();
             batch.push(&ids, &types);
         }
-        let expected = encoder.score_padded(&batch, 1).unwrap();
+        let padded = |step| {
+            let layout = Layout::in_buckets(&batch, step, encoder.device.burn());
+            encoder.score_laid_out(&layout).unwrap()
+        };
+        let expected = padded(1);
         for step in [2, 16, 32, 128] {
-            for (padded, exact) in encoder.score_padded(&batch, step).unwrap().iter().zip(&expected)
-            {
+            for (padded, exact) in padded(step).iter().zip(&expected) {
                 assert!((padded - exact).abs() < 1e-5, "step {step}: {padded}, not {exact}");
             }
         }

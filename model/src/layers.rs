@@ -1,68 +1,146 @@
-//! burn's layers, filled from a weight file with nothing left to a default.
+//! A network's layers on their device, in the form that the device computes them in.
 
-use burn::module::Param;
-use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::{Device, Tensor, TensorData};
+use std::sync::Arc;
 
-use crate::config::BertConfig;
-use crate::weights::{Weights, WeightsError};
+use burn::backend::Dispatch;
+use burn::module::{Module, Param};
+use burn::tensor::{Device as BurnDevice, Tensor, TensorData};
 
-/// One layer that computes what the layers of these names compute side by side.
-///
-/// `shape` is that of one of them, `[inputs, outputs]`.
-pub(crate) fn linear(
-    weights: &mut Weights<'_>,
-    names: &[String],
-    [inputs, outputs]: [usize; 2],
-    device: &Device,
-) -> Result<Linear, WeightsError> {
-    let (mut rows, mut bias) = (Vec::new(), Vec::new());
-    for name in names {
-        rows.extend(weights.take(&format!("{name}.weight"), [outputs, inputs])?);
-        bias.extend(weights.take(&format!("{name}.bias"), [outputs])?);
+use crate::config::Activation;
+use crate::device::Device;
+use crate::kernels::cpu::{Int8Rows, Isa, PackedLinear};
+use crate::kernels::{EncoderOps as _, LinearWeights, NormWeights};
+use crate::stored::{StoredLinear, StoredNorm, StoredWeights};
+
+/// `x → x W + b`.
+#[derive(Module, Debug)]
+pub(crate) enum Linear {
+    Plain(PlainLinear),
+    Packed(KernelLinear),
+}
+
+/// For plain burn operations.
+#[derive(Module, Debug)]
+pub(crate) struct PlainLinear {
+    /// `[inputs, outputs]`.
+    weight: Param<Tensor<2>>,
+    /// `[1, outputs]`.
+    bias: Param<Tensor<2>>,
+    /// Of an int8 layer: `[1, inputs]`.
+    smoothing: Option<Param<Tensor<2>>>,
+}
+
+/// For kernels.
+#[derive(Module, Debug)]
+pub(crate) struct KernelLinear {
+    #[module(skip)]
+    isa: Isa,
+    #[module(skip)]
+    packed: Arc<PackedLinear>,
+}
+
+/// Layer normalisation over `hidden`.
+#[derive(Module, Debug)]
+pub(crate) struct Norm {
+    /// `[hidden]`.
+    gamma: Param<Tensor<1>>,
+    /// `[hidden]`.
+    beta: Param<Tensor<1>>,
+    #[module(skip)]
+    epsilon: f64,
+}
+
+// === impl Linear ===
+
+impl Linear {
+    /// Lays the weights out for `device`.
+    pub(crate) fn new(stored: StoredLinear, device: &Device) -> Self {
+        let StoredLinear { inputs, outputs, weights, bias } = stored;
+        if let Some(isa) = device.kernels() {
+            let packed = match &weights {
+                StoredWeights::Float(rows) => PackedLinear::float(rows, &bias, [inputs, outputs]),
+                StoredWeights::Int8(rows) => PackedLinear::int8(rows, &bias),
+            };
+            return Self::Packed(KernelLinear { isa, packed: Arc::new(packed) });
+        }
+        let burn = device.burn();
+        let (rows, smoothing) = match weights {
+            StoredWeights::Float(rows) => (rows, None),
+            StoredWeights::Int8(rows) => (dequantized(&rows), Some(rows.smoothing)),
+        };
+        Self::Plain(PlainLinear {
+            weight: param(transposed(&rows, inputs, outputs), [inputs, outputs], burn),
+            bias: param(bias, [1, outputs], burn),
+            smoothing: smoothing.map(|factors| param(factors, [1, inputs], burn)),
+        })
     }
-    let outputs = names.len() * outputs;
-    Ok(Linear {
-        weight: param(transposed(&rows, inputs, outputs), [inputs, outputs], device),
-        bias: Some(param(bias, [outputs], device)),
-    })
+
+    /// The layer as an operation takes it.
+    pub(crate) fn weights(&self) -> LinearWeights<Dispatch> {
+        match self {
+            Self::Plain(PlainLinear { weight, bias, smoothing: None }) => LinearWeights::Float {
+                weight: weight.val().into_dispatch(),
+                bias: bias.val().into_dispatch(),
+            },
+            Self::Plain(PlainLinear { weight, bias, smoothing: Some(smoothing) }) => {
+                LinearWeights::Int8 {
+                    weight: weight.val().into_dispatch(),
+                    bias: bias.val().into_dispatch(),
+                    smoothing: smoothing.val().into_dispatch(),
+                }
+            }
+            Self::Packed(KernelLinear { isa, packed }) => {
+                LinearWeights::Packed(*isa, Arc::clone(packed))
+            }
+        }
+    }
+
+    /// `[rows, inputs]` → `[rows, outputs]`.
+    pub(crate) fn forward(&self, x: Tensor<2>, activation: Option<Activation>) -> Tensor<2> {
+        Tensor::from_dispatch(Dispatch::linear(x.into_dispatch(), self.weights(), activation))
+    }
 }
 
-/// Normalises rows of `hidden_size`, with the checkpoint's epsilon.
-pub(crate) fn layer_norm(
-    weights: &mut Weights<'_>,
-    name: &str,
-    config: &BertConfig,
-    device: &Device,
-) -> Result<LayerNorm, WeightsError> {
-    let shape = [config.hidden_size];
-    // burn's default epsilon is 1e-5, BERT's is 1e-12.
-    let mut norm = LayerNormConfig::new(config.hidden_size)
-        .with_epsilon(config.layer_norm_eps)
-        .with_bias(true)
-        .init(device);
-    // Files converted from TensorFlow say gamma and beta.
-    let gamma = weights.take_either(&format!("{name}.weight"), &format!("{name}.gamma"), shape)?;
-    let beta = weights.take_either(&format!("{name}.bias"), &format!("{name}.beta"), shape)?;
-    norm.gamma = param(gamma, shape, device);
-    norm.beta = Some(param(beta, shape, device));
-    Ok(norm)
+// === impl Norm ===
+
+impl Norm {
+    /// Puts the layer on `device`.
+    pub(crate) fn new(stored: StoredNorm, device: &BurnDevice) -> Self {
+        let shape = [stored.gamma.len()];
+        Self {
+            gamma: param(stored.gamma, shape, device),
+            beta: param(stored.beta, shape, device),
+            epsilon: stored.epsilon,
+        }
+    }
+
+    /// The layer as an operation takes it.
+    pub(crate) fn weights(&self) -> NormWeights<Dispatch> {
+        NormWeights {
+            gamma: self.gamma.val().into_dispatch(),
+            beta: self.beta.val().into_dispatch(),
+            epsilon: self.epsilon,
+        }
+    }
 }
 
-/// A table of `shape`, `[rows, hidden]`.
-pub(crate) fn embedding(
-    weights: &mut Weights<'_>,
-    name: &str,
-    shape: [usize; 2],
-    device: &Device,
-) -> Result<Embedding, WeightsError> {
-    let mut table = EmbeddingConfig::new(shape[0], shape[1]).init(device);
-    table.weight = param(weights.take(name, shape)?, shape, device);
-    Ok(table)
-}
-
-fn param<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
+/// Numbers on a device.
+pub(crate) fn param<const D: usize>(
+    values: Vec<f32>,
+    shape: [usize; D],
+    device: &BurnDevice,
+) -> Param<Tensor<D>> {
     Param::from_data(TensorData::new(values, shape), device)
+}
+
+/// What the int8 weights stand for.
+fn dequantized(rows: &Int8Rows) -> Vec<f32> {
+    let inputs = rows.smoothing.len();
+    let row = |(row, step): (&[i8], &f32)| {
+        let step = *step;
+        row.iter().map(move |&weight| f32::from(weight) * step).collect::<Vec<_>>()
+    };
+    rows.weights.chunks_exact(inputs).zip(&rows.steps).flat_map(row).collect()
 }
 
 /// PyTorch keeps `[outputs, inputs]`, burn multiplies with `[inputs, outputs]`.

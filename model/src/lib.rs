@@ -5,7 +5,7 @@
 //! Hugging Face directory and checked when it is loaded, so that after that a text always gets a score.
 
 mod arch;
-mod attention;
+mod calibration;
 mod config;
 mod device;
 mod encoder;
@@ -13,15 +13,21 @@ mod files;
 #[cfg(feature = "wgpu")]
 mod gpu;
 mod head;
+mod kernels;
 mod layers;
+mod layout;
 mod packed;
+mod quantization;
+mod stored;
 mod tokenizer;
 mod weights;
 
 pub use config::ConfigError;
-pub use device::{Backend, Device, DeviceError, Precision};
+pub use device::{Backend, Device, DeviceError, Kernels, Precision};
 pub use encoder::{CrossEncoder, LoadError, ScoreError};
 pub use files::FileError;
+pub use kernels::cpu::InstructionSet;
 pub use packed::PackedBatch;
+pub use quantization::{QuantizeError, quantize};
 pub use tokenizer::{Pair, PairTokenizer, Query, TextTokenizer, TokenLimits, TokenizerError};
 pub use weights::WeightsError;

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::files::FileError;
@@ -54,7 +55,7 @@ pub enum WeightsError {
         expected: Vec<usize>,
     },
     /// A tensor has a number format that is not read.
-    #[error("{}: tensor {name} is {actual}; supported: F32, F16, BF16", .path.display())]
+    #[error("{}: tensor {name} is {actual}; supported: {supported}", .path.display())]
     Dtype {
         /// The file.
         path: PathBuf,
@@ -62,6 +63,26 @@ pub enum WeightsError {
         name: String,
         /// What the file holds.
         actual: String,
+        /// What it may hold.
+        supported: &'static str,
+    },
+    /// A tensor of steps or factors holds a number that is not above 0.
+    #[error("{}: tensor {name} holds a value that is not above 0; quantize the model again", .path.display())]
+    NotPositive {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// Layers that read the same input scale it differently.
+    #[error("{}: tensors {name} and {first} differ; quantize the model again", .path.display())]
+    Unequal {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The one that it should equal.
+        first: String,
     },
     /// A tensor holds infinity or not-a-number, which would reach every score.
     #[error("{}: tensor {name} holds a value that is not finite; download or convert it again", .path.display())]
@@ -97,37 +118,73 @@ impl<'a> Weights<'a> {
         name: &str,
         expected: [usize; D],
     ) -> Result<Vec<f32>, WeightsError> {
-        let path = || self.path.clone();
-        let expected = expected.to_vec();
-        if !self.left.remove(name) {
-            return Err(WeightsError::Missing { path: path(), name: name.to_owned(), expected });
-        }
-        let view = self
-            .file
-            .tensor(name)
-            .map_err(|source| WeightsError::Corrupt { path: path(), source })?;
-        if view.shape() != expected {
-            let actual = view.shape().to_vec();
-            return Err(WeightsError::Shape {
-                path: path(),
-                name: name.to_owned(),
-                actual,
-                expected,
-            });
-        }
+        let view = self.view(name, &expected)?;
         let values = match view.dtype() {
             Dtype::F32 => floats(view.data(), f32::from_le_bytes),
             Dtype::F16 => floats(view.data(), |b| f16::from_le_bytes(b).to_f32()),
             Dtype::BF16 => floats(view.data(), |b| bf16::from_le_bytes(b).to_f32()),
-            other => {
-                let actual = other.to_string();
-                return Err(WeightsError::Dtype { path: path(), name: name.to_owned(), actual });
-            }
+            other => return Err(self.dtype(name, other, "F32, F16, BF16")),
         };
         match values.iter().all(|value| value.is_finite()) {
             true => Ok(values),
-            false => Err(WeightsError::NotFinite { path: path(), name: name.to_owned() }),
+            false => {
+                Err(WeightsError::NotFinite { path: self.path.clone(), name: name.to_owned() })
+            }
         }
+    }
+
+    /// As [`Weights::take`], for steps and factors, which are above 0.
+    pub(crate) fn take_positive<const D: usize>(
+        &mut self,
+        name: &str,
+        expected: [usize; D],
+    ) -> Result<Vec<f32>, WeightsError> {
+        let values = self.take(name, expected)?;
+        match values.iter().all(|value| *value > 0.0) {
+            true => Ok(values),
+            false => {
+                Err(WeightsError::NotPositive { path: self.path.clone(), name: name.to_owned() })
+            }
+        }
+    }
+
+    /// Takes a tensor of int8, row-major.
+    pub(crate) fn take_int8<const D: usize>(
+        &mut self,
+        name: &str,
+        expected: [usize; D],
+    ) -> Result<Vec<i8>, WeightsError> {
+        let view = self.view(name, &expected)?;
+        match view.dtype() {
+            Dtype::I8 => Ok(view.data().iter().map(|byte| byte.cast_signed()).collect()),
+            other => Err(self.dtype(name, other, "I8")),
+        }
+    }
+
+    /// The error for a tensor that should equal another.
+    pub(crate) fn unequal(&self, name: String, first: String) -> WeightsError {
+        WeightsError::Unequal { path: self.path.clone(), name, first }
+    }
+
+    fn view(&mut self, name: &str, expected: &[usize]) -> Result<TensorView<'a>, WeightsError> {
+        let (path, name) = (self.path.clone(), name.to_owned());
+        if !self.left.remove(&name) {
+            return Err(WeightsError::Missing { path, name, expected: expected.to_vec() });
+        }
+        let view = match self.file.tensor(&name) {
+            Ok(view) => view,
+            Err(source) => return Err(WeightsError::Corrupt { path, source }),
+        };
+        if view.shape() != expected {
+            let (actual, expected) = (view.shape().to_vec(), expected.to_vec());
+            return Err(WeightsError::Shape { path, name, actual, expected });
+        }
+        Ok(view)
+    }
+
+    fn dtype(&self, name: &str, actual: Dtype, supported: &'static str) -> WeightsError {
+        let (path, name, actual) = (self.path.clone(), name.to_owned(), actual.to_string());
+        WeightsError::Dtype { path, name, actual, supported }
     }
 
     /// Takes the first of two names that is there; if none is, the error names the first.

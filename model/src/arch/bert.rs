@@ -1,173 +1,196 @@
-use burn::module::Module;
-use burn::nn::{Embedding, LayerNorm, Linear};
-use burn::tensor::{Device, Int, Tensor, activation};
+use burn::backend::Dispatch;
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
 
-use crate::attention::Plan;
+use super::{
+    IGNORED, StoredEmbeddings, StoredHead, StoredLayer, StoredProjection,
+};
+use crate::calibration::Calibration;
 use crate::config::{Activation, BertConfig};
+use crate::device::Device;
 use crate::head::Head;
-use crate::layers;
+use crate::kernels::EncoderOps as _;
+use crate::layers::{Linear, Norm, param};
+use crate::layout::Layout;
+use crate::packed::PackedBatch;
 use crate::weights::{Weights, WeightsError};
-
-/// Buffers that old files carry and that follow from the config.
-const IGNORED: &[&str] = &["bert.embeddings.position_ids", "bert.embeddings.token_type_ids"];
 
 /// `BertForSequenceClassification` with one label.
 #[derive(Module, Debug)]
 pub(crate) struct Bert {
     embeddings: Embeddings,
     layers: Vec<Layer>,
+    last: LastLayer,
     head: Head,
 }
 
 /// Word, position and type of each token.
 #[derive(Module, Debug)]
 struct Embeddings {
-    words: Embedding,
-    positions: Embedding,
-    types: Embedding,
-    norm: LayerNorm,
+    words: Param<Tensor<2>>,
+    positions: Param<Tensor<2>>,
+    types: Param<Tensor<2>>,
+    norm: Norm,
 }
 
 /// Attention, then feed-forward, each added to its input and normalised.
 #[derive(Module, Debug)]
 struct Layer {
-    /// Query, key and value in one product, `[hidden, 3 * hidden]`.
+    /// Query, key and value side by side, `[hidden, 3 * hidden]`.
     qkv: Linear,
-    attended: Linear,
-    attended_norm: LayerNorm,
+    rest: Rest,
+}
+
+/// The head reads each pair's first token alone, so that in the last layer no other token asks.
+#[derive(Module, Debug)]
+struct LastLayer {
+    query: Linear,
+    /// Side by side, `[hidden, 2 * hidden]`.
+    key_value: Linear,
+    rest: Rest,
+}
+
+/// What comes behind the projection.
+#[derive(Module, Debug)]
+struct Rest {
+    output: Linear,
+    attended_norm: Norm,
     up: Linear,
     down: Linear,
-    norm: LayerNorm,
+    norm: Norm,
+    #[module(skip)]
     heads: usize,
     #[module(skip)]
     activation: Activation,
 }
 
-/// What the network reads, in the order that the plan computes it.
-pub(crate) struct Tokens {
-    /// Vocabulary ids, `[tokens]`.
-    pub(crate) ids: Tensor<1, Int>,
-    /// Query or passage, `[tokens]`.
-    pub(crate) types: Tensor<1, Int>,
-    /// Place within the pair, `[tokens]`.
-    pub(crate) positions: Tensor<1, Int>,
-    /// Rows of the pairs' first tokens, `[pairs]`.
-    pub(crate) firsts: Tensor<1, Int>,
-}
-
 // === impl Bert ===
 
 impl Bert {
-    /// Takes every tensor of the file under its name in transformers.
+    /// Takes every tensor of the file. Where `calibration` is given, the weights become int8.
     pub(crate) fn load(
         config: &BertConfig,
         mut weights: Weights<'_>,
         device: &Device,
+        calibration: Option<&PackedBatch>,
     ) -> Result<Self, WeightsError> {
-        let bert = Self {
-            embeddings: Embeddings::load(config, &mut weights, device)?,
-            layers: (0..config.layers)
-                .map(|i| {
-                    Layer::load(config, &mut weights, &format!("bert.encoder.layer.{i}"), device)
-                })
-                .collect::<Result<_, _>>()?,
-            head: Head::load(config, &mut weights, device)?,
-        };
+        let embeddings = StoredEmbeddings::take(config, &mut weights)?;
+        let mut calibration =
+            calibration.map(|batch| Calibration::start(config, &embeddings, batch));
+        let embeddings = Embeddings::new(embeddings, config, device);
+        let (mut layers, mut last) = (Vec::with_capacity(config.layers), None);
+        // Layer by layer, so that no more than one is in memory twice.
+        for index in 0..config.layers {
+            let mut stored = StoredLayer::take(config, &mut weights, index)?;
+            if let Some(calibration) = &mut calibration {
+                let inputs = calibration.pass(&stored);
+                stored.quantize(&inputs);
+            }
+            let StoredLayer { projection, output, attended_norm, up, down, norm } = stored;
+            let rest = Rest {
+                output: Linear::new(output, device),
+                attended_norm: Norm::new(attended_norm, device.burn()),
+                up: Linear::new(up, device),
+                down: Linear::new(down, device),
+                norm: Norm::new(norm, device.burn()),
+                heads: config.heads,
+                activation: config.activation,
+            };
+            match projection {
+                StoredProjection::All(qkv) => {
+                    layers.push(Layer { qkv: Linear::new(qkv, device), rest });
+                }
+                StoredProjection::First { query, key_value } => {
+                    let query = Linear::new(query, device);
+                    let key_value = Linear::new(key_value, device);
+                    last = Some(LastLayer { query, key_value, rest });
+                }
+            }
+        }
+        let head = Head::new(StoredHead::take(config, &mut weights)?, device);
         weights.finish(IGNORED)?;
-        Ok(bert)
+        let last = last.expect("config asks for a layer or more");
+        Ok(Self { embeddings, layers, last, head })
     }
 
-    /// Returns logits, `[pairs]`.
-    pub(crate) fn forward(&self, tokens: Tokens, plan: &Plan) -> Tensor<1> {
-        let firsts = tokens.firsts.clone();
-        let mut x = self.embeddings.forward(tokens);
-        let (last, rest) = self.layers.split_last().expect("config asks for a layer or more");
-        for layer in rest {
-            let context = layer.attend(x.clone(), plan);
-            x = layer.combine(x, context);
+    /// Returns logits, `[pairs]`, in computed order.
+    pub(crate) fn forward(&self, layout: &Layout) -> Tensor<1> {
+        let mut x = self.embeddings.forward(layout);
+        for layer in &self.layers {
+            x = layer.forward(x, layout);
         }
-        // The head reads each pair's first token alone, so the rest ends with the last attention.
-        let context = last.attend(x.clone(), plan).select(0, firsts.clone());
-        self.head.forward(last.combine(x.select(0, firsts), context))
+        self.head.forward(self.last.forward(x, layout))
     }
 }
 
 // === impl Embeddings ===
 
 impl Embeddings {
-    fn load(
-        config: &BertConfig,
-        weights: &mut Weights<'_>,
-        device: &Device,
-    ) -> Result<Self, WeightsError> {
-        let mut table = |name: &str, rows: usize| {
-            let name = format!("bert.embeddings.{name}.weight");
-            layers::embedding(weights, &name, [rows, config.hidden_size], device)
-        };
-        Ok(Self {
-            words: table("word_embeddings", config.vocab_size)?,
-            positions: table("position_embeddings", config.positions)?,
-            types: table("token_type_embeddings", config.types)?,
-            norm: layers::layer_norm(weights, "bert.embeddings.LayerNorm", config, device)?,
-        })
+    fn new(stored: StoredEmbeddings, config: &BertConfig, device: &Device) -> Self {
+        let hidden = config.hidden_size;
+        Self {
+            words: param(stored.words, [config.vocab_size, hidden], device.burn()),
+            positions: param(stored.positions, [config.positions, hidden], device.burn()),
+            types: param(stored.types, [config.types, hidden], device.burn()),
+            norm: Norm::new(stored.norm, device.burn()),
+        }
     }
 
     /// Returns `[tokens, hidden]`.
-    fn forward(&self, tokens: Tokens) -> Tensor<2> {
-        let row = |table: &Embedding, rows: Tensor<1, Int>| table.weight.val().select(0, rows);
-        let sum = row(&self.words, tokens.ids) + row(&self.types, tokens.types);
-        self.norm.forward(sum + row(&self.positions, tokens.positions))
+    fn forward(&self, layout: &Layout) -> Tensor<2> {
+        let [words, types, positions] =
+            [&self.words, &self.types, &self.positions].map(|table| table.val().into_dispatch());
+        let (tokens, norm) = (layout.tokens.clone(), self.norm.weights());
+        Tensor::from_dispatch(Dispatch::embed(words, types, positions, tokens, norm))
     }
 }
 
 // === impl Layer ===
 
 impl Layer {
-    fn load(
-        config: &BertConfig,
-        weights: &mut Weights<'_>,
-        prefix: &str,
-        device: &Device,
-    ) -> Result<Self, WeightsError> {
-        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let own = |name: &str| format!("{prefix}.{name}");
-        let qkv = ["query", "key", "value"].map(|part| own(&format!("attention.self.{part}")));
-        Ok(Self {
-            qkv: layers::linear(weights, &qkv, [hidden, hidden], device)?,
-            attended: layers::linear(
-                weights,
-                &[own("attention.output.dense")],
-                [hidden, hidden],
-                device,
-            )?,
-            attended_norm: layers::layer_norm(
-                weights,
-                &own("attention.output.LayerNorm"),
-                config,
-                device,
-            )?,
-            up: layers::linear(weights, &[own("intermediate.dense")], [hidden, inner], device)?,
-            down: layers::linear(weights, &[own("output.dense")], [inner, hidden], device)?,
-            norm: layers::layer_norm(weights, &own("output.LayerNorm"), config, device)?,
-            heads: config.heads,
-            activation: config.activation,
-        })
-    }
-
     /// `[tokens, hidden]` → `[tokens, hidden]`.
-    fn attend(&self, x: Tensor<2>, plan: &Plan) -> Tensor<2> {
-        plan.attend(self.qkv.forward(x), self.heads)
+    fn forward(&self, x: Tensor<2>, layout: &Layout) -> Tensor<2> {
+        let Rest { output, attended_norm, heads, .. } = &self.rest;
+        self.rest.forward(Tensor::from_dispatch(Dispatch::self_attention(
+            x.into_dispatch(),
+            self.qkv.weights(),
+            output.weights(),
+            attended_norm.weights(),
+            layout.pairs.clone(),
+            *heads,
+        )))
     }
+}
 
-    /// Row by row: `x` and its attention context, both `[rows, hidden]` → `[rows, hidden]`.
-    fn combine(&self, x: Tensor<2>, context: Tensor<2>) -> Tensor<2> {
-        let x = self.attended_norm.forward(self.attended.forward(context) + x);
-        let inner = self.up.forward(x.clone());
-        let inner = match self.activation {
-            Activation::GeluErf => activation::gelu(inner),
-            Activation::GeluTanh => activation::gelu_approximate(inner),
-            Activation::Relu => activation::relu(inner),
-        };
-        self.norm.forward(self.down.forward(inner) + x)
+// === impl LastLayer ===
+
+impl LastLayer {
+    /// `[tokens, hidden]` → `[pairs, hidden]`.
+    fn forward(&self, x: Tensor<2>, layout: &Layout) -> Tensor<2> {
+        let Rest { output, attended_norm, heads, .. } = &self.rest;
+        self.rest.forward(Tensor::from_dispatch(Dispatch::first_attention(
+            x.into_dispatch(),
+            self.query.weights(),
+            self.key_value.weights(),
+            output.weights(),
+            attended_norm.weights(),
+            layout.pairs.clone(),
+            *heads,
+        )))
+    }
+}
+
+// === impl Rest ===
+
+impl Rest {
+    /// The feed-forward half: `[rows, hidden]` → `[rows, hidden]`.
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        Tensor::from_dispatch(Dispatch::feed_forward(
+            x.into_dispatch(),
+            self.up.weights(),
+            self.activation,
+            self.down.weights(),
+            self.norm.weights(),
+        ))
     }
 }

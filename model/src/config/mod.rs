@@ -18,6 +18,9 @@ const PAIR_TYPES: usize = 2;
 /// Larger sizes are a broken file.
 const SIZE_MAX: usize = 1 << 24;
 
+/// int8 weights in the layout of this crate.
+const QUANT_METHOD: &str = "crossrank-int8";
+
 /// Fields that cannot change a logit, whatever their value.
 const HARMLESS: &[&str] = &[
     // Training only.
@@ -178,6 +181,8 @@ pub(crate) struct BertConfig {
     pub(crate) types: usize,
     pub(crate) layer_norm_eps: f64,
     pub(crate) activation: Activation,
+    /// The weights that matter for speed are int8 already.
+    pub(crate) quantized: bool,
 }
 
 // === impl BertConfig ===
@@ -203,7 +208,7 @@ impl BertConfig {
             fields.may_be(field, is_off, "off")?;
         }
         fields.may_be("auto_map", Value::is_null, "models without code of their own")?;
-        fields.may_be("quantization_config", Value::is_null, "weights that are not quantized")?;
+        let quantized = quantized(&mut fields)?;
         one_label(&mut fields)?;
         sentence_transformers(&mut fields)?;
         let config = Self {
@@ -216,6 +221,7 @@ impl BertConfig {
             types: fields.size("type_vocab_size", Some(2))?,
             layer_norm_eps: layer_norm_eps(&mut fields)?,
             activation: activation(&mut fields)?,
+            quantized,
         };
         if !config.hidden_size.is_multiple_of(config.heads) {
             return Err(fields.unsupported(
@@ -254,6 +260,22 @@ pub(crate) fn tokens_max(dir: &Path, config: &BertConfig) -> Result<usize, Confi
     )]
     let limit = limit as usize;
     Ok(config.positions.min(limit))
+}
+
+/// How a directory with int8 weights says so.
+pub(crate) fn quantization() -> Value {
+    serde_json::json!({ "quant_method": QUANT_METHOD })
+}
+
+fn quantized(fields: &mut Fields) -> Result<bool, ConfigError> {
+    let Some(value) = fields.take("quantization_config") else { return Ok(false) };
+    match value == quantization() {
+        true => Ok(true),
+        false => {
+            let supported = "float weights, or those of `crossrank model quantize`";
+            Err(fields.unsupported("quantization_config", &value, supported))
+        }
+    }
 }
 
 fn is_off(value: &Value) -> bool {

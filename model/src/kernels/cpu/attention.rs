@@ -1,0 +1,194 @@
+//! Attention of one pair: no padding, no mask, one head after the other.
+
+use super::linear::Rows;
+use super::math;
+use super::scratch::HeadRoom;
+use super::simd::{Kernel, PANEL, ROWS_MAX, Simd};
+use super::tile::{FloatTile, Sums, heights};
+
+/// Zeros, then what no key can outweigh: read from `PANEL - n`, `n` columns of a panel count.
+const MASK: [f32; 2 * PANEL] = {
+    let mut mask = [0.0; 2 * PANEL];
+    let mut column = PANEL;
+    while column < 2 * PANEL {
+        mask[column] = f32::NEG_INFINITY;
+        column += 1;
+    }
+    mask
+};
+
+/// Each query row attends to all rows of the pair.
+pub(super) struct Attend<'a> {
+    /// `[queries, hidden]`: the first rows of the pair.
+    pub(super) queries: Rows<'a>,
+    /// `[tokens, hidden]` each.
+    pub(super) keys: Rows<'a>,
+    pub(super) values: Rows<'a>,
+    pub(super) heads: usize,
+    /// Numbers of a head.
+    pub(super) width: usize,
+    /// `[queries, hidden]`.
+    pub(super) context: &'a mut [f32],
+    pub(super) room: &'a mut HeadRoom,
+}
+
+// === impl Attend ===
+
+impl Kernel for Attend<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (width, tokens) = (self.width, self.keys.rows);
+        let columns = tokens.next_multiple_of(PANEL);
+        let keys = self.room.keys.floats(columns * width);
+        let values = self.room.values.floats(tokens * width.next_multiple_of(PANEL));
+        let weights = self.room.weights.floats(ROWS_MAX * columns);
+        let scale = 1.0 / (width as f32).sqrt();
+        let hidden = self.heads * width;
+        for head in 0..self.heads {
+            let first = head * width;
+            pack_keys(self.keys, first, width, scale, keys);
+            pack_values(self.values, first, width, values);
+            let mut row = 0;
+            for rows in heights(self.queries.rows, S::TILE_ROWS) {
+                let queries = &self.queries.values[row * self.queries.stride + first..];
+                let tile = Tile { rows, width, tokens, columns };
+                score(simd, tile, queries, self.queries.stride, keys, weights);
+                let shares = soften(simd, tile, weights);
+                let context = &mut self.context[row * hidden + first..];
+                mix(simd, tile, weights, &shares, values, context, hidden);
+                row += rows;
+            }
+        }
+    }
+}
+
+/// Some query rows of one head.
+#[derive(Clone, Copy)]
+struct Tile {
+    rows: usize,
+    width: usize,
+    tokens: usize,
+    /// Tokens, filled up to whole panels.
+    columns: usize,
+}
+
+/// Keys `[tokens, width]` → panels of `[width, PANEL]`, each number times `scale`, the last filled up with zeros.
+#[inline(always)]
+fn pack_keys(keys: Rows<'_>, first: usize, width: usize, scale: f32, panels: &mut [f32]) {
+    for (index, panel) in panels.chunks_exact_mut(width * PANEL).enumerate() {
+        let start = index * PANEL;
+        let count = (keys.rows - start).min(PANEL);
+        if count < PANEL {
+            panel.fill(0.0);
+        }
+        for column in 0..count {
+            let key = &keys.values[(start + column) * keys.stride + first..][..width];
+            for (to, &number) in panel[column..].iter_mut().step_by(PANEL).zip(key) {
+                *to = number * scale;
+            }
+        }
+    }
+}
+
+/// Values `[tokens, width]` → panels of `[tokens, PANEL]`, the last filled up with zeros.
+#[inline(always)]
+fn pack_values(values: Rows<'_>, first: usize, width: usize, panels: &mut [f32]) {
+    let tokens = values.rows;
+    for (index, panel) in panels.chunks_exact_mut(tokens * PANEL).enumerate() {
+        let start = index * PANEL;
+        let count = (width - start).min(PANEL);
+        for (token, to) in panel.chunks_exact_mut(PANEL).enumerate() {
+            let from = &values.values[token * values.stride + first + start..][..count];
+            to[..count].copy_from_slice(from);
+            to[count..].fill(0.0);
+        }
+    }
+}
+
+/// Query times keys, into `weights`, `[rows, columns]`.
+#[inline(always)]
+fn score<S: Simd>(
+    simd: S,
+    tile: Tile,
+    queries: &[f32],
+    stride: usize,
+    keys: &[f32],
+    weights: &mut [f32],
+) {
+    for (index, panel) in keys.chunks_exact(tile.width * PANEL).enumerate() {
+        let column = index * PANEL;
+        let count = (tile.tokens - column).min(PANEL);
+        simd.enter(FloatTile {
+            rows: tile.rows,
+            depth: tile.width,
+            a: queries.as_ptr(),
+            a_stride: stride,
+            panel: panel.as_ptr(),
+            start: MASK[PANEL - count..].as_ptr(),
+            sums: weights[column..].as_mut_ptr(),
+            sums_stride: tile.columns,
+        });
+    }
+}
+
+/// The exponentials of each row's scores, less the largest; returns what makes their sums 1.
+#[inline(always)]
+fn soften<S: Simd>(simd: S, tile: Tile, weights: &mut [f32]) -> [f32; ROWS_MAX] {
+    let mut shares = [0.0; ROWS_MAX];
+    for (row, share) in weights.chunks_exact_mut(tile.columns).zip(&mut shares).take(tile.rows) {
+        let mut largest = simd.splat(f32::NEG_INFINITY);
+        for at in (0..row.len()).step_by(S::LANES) {
+            // SAFETY: a row is a multiple of PANEL long, and so of LANES.
+            largest = simd.max(unsafe { simd.load(row.as_ptr().add(at)) }, largest);
+        }
+        let largest = simd.splat(simd.largest(largest));
+        let mut sum = simd.splat(0.0);
+        for at in (0..row.len()).step_by(S::LANES) {
+            // SAFETY: as above.
+            unsafe {
+                let score = simd.sub(simd.load(row.as_ptr().add(at)), largest);
+                let weight = math::exp(simd, score);
+                simd.store(row.as_mut_ptr().add(at), weight);
+                sum = simd.add(sum, weight);
+            }
+        }
+        *share = 1.0 / simd.sum(sum);
+    }
+    shares
+}
+
+/// The values, mixed by `weights` times `shares`, into `context`.
+#[inline(always)]
+fn mix<S: Simd>(
+    simd: S,
+    tile: Tile,
+    weights: &[f32],
+    shares: &[f32; ROWS_MAX],
+    values: &[f32],
+    context: &mut [f32],
+    hidden: usize,
+) {
+    let mut sums = Sums([0.0; ROWS_MAX * PANEL]);
+    for (index, panel) in values.chunks_exact(tile.tokens * PANEL).enumerate() {
+        let first = index * PANEL;
+        simd.enter(FloatTile {
+            rows: tile.rows,
+            depth: tile.tokens,
+            a: weights.as_ptr(),
+            a_stride: tile.columns,
+            panel: panel.as_ptr(),
+            start: MASK.as_ptr(),
+            sums: sums.0.as_mut_ptr(),
+            sums_stride: PANEL,
+        });
+        let count = (tile.width - first).min(PANEL);
+        for (row, sums) in sums.0.chunks_exact(PANEL).take(tile.rows).enumerate() {
+            let to = &mut context[row * hidden + first..][..count];
+            for (to, sum) in to.iter_mut().zip(sums) {
+                *to = sum * shares[row];
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The two halves of an encoder layer, on rows that stay near the core from the first product to the last.
+
+use super::attention::Attend;
+use super::isa::Isa;
+use super::linear::{Rows, linear};
+use super::norm::{AddNorm, NormSlices};
+use super::scratch::{self, Scratch};
+use super::weights::PackedLinear;
+use crate::config::Activation;
+
+/// Rows of the feed-forward half that are computed together: their inner state stays in a megabyte of cache, and a
+/// panel of weights that was fetched is used often enough.
+const FEED_FORWARD_ROWS: usize = 48;
+/// Rows of short pairs that are projected together, for the same reason.
+const ATTENTION_ROWS: usize = 96;
+
+/// `x`, `[tokens, hidden]`, becomes `norm(output(attention(qkv(x))) + x)`.
+pub(crate) struct SelfAttention<'a> {
+    /// Query, key and value side by side.
+    pub(crate) qkv: &'a PackedLinear,
+    pub(crate) output: &'a PackedLinear,
+    pub(crate) norm: NormSlices<'a>,
+    pub(crate) heads: usize,
+}
+
+/// As [`SelfAttention`], for the first token of each pair alone.
+pub(crate) struct FirstAttention<'a> {
+    pub(crate) query: &'a PackedLinear,
+    /// Key and value side by side.
+    pub(crate) key_value: &'a PackedLinear,
+    pub(crate) output: &'a PackedLinear,
+    pub(crate) norm: NormSlices<'a>,
+    pub(crate) heads: usize,
+}
+
+/// `x`, `[rows, hidden]`, becomes `norm(down(activation(up(x))) + x)`.
+pub(crate) struct FeedForward<'a> {
+    pub(crate) up: &'a PackedLinear,
+    pub(crate) activation: Activation,
+    pub(crate) down: &'a PackedLinear,
+    pub(crate) norm: NormSlices<'a>,
+}
+
+/// A layer's linear parts, by what they read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// Of query, key and value.
+    Projection,
+    /// Of attention's output.
+    Output,
+    /// Of the feed-forward half's first part.
+    Up,
+    /// Of its second.
+    Down,
+}
+
+/// Looks on at what goes into each linear part.
+pub(crate) trait Observer {
+    /// These rows go in.
+    fn see(&mut self, input: Input, rows: Rows<'_>);
+}
+
+impl Observer for () {
+    fn see(&mut self, _: Input, _: Rows<'_>) {}
+}
+
+// === impl SelfAttention ===
+
+impl SelfAttention<'_> {
+    /// `offsets` say where each pair starts, and where the last one ends, `[pairs + 1]`.
+    pub(crate) fn run(&self, isa: Isa, x: &mut [f32], offsets: &[u32], observer: &mut impl Observer) {
+        let hidden = self.qkv.inputs();
+        scratch::with(|scratch| {
+            for group in groups(offsets) {
+                let rows = group[0] as usize..group[group.len() - 1] as usize;
+                let x = &mut x[rows.start * hidden..rows.end * hidden];
+                self.group(isa, x, group, scratch, observer);
+            }
+        });
+    }
+
+    fn group(
+        &self,
+        isa: Isa,
+        x: &mut [f32],
+        offsets: &[u32],
+        scratch: &mut Scratch,
+        observer: &mut impl Observer,
+    ) {
+        let (hidden, width) = (self.qkv.inputs(), self.qkv.width());
+        let rows = x.len() / hidden;
+        let qkv = scratch.projected.floats(rows * width);
+        let input = Rows { values: x, rows, stride: hidden };
+        observer.see(Input::Projection, input);
+        linear(isa, input, self.qkv, None, &mut scratch.linear, qkv);
+        let context = scratch.context.floats(rows * hidden);
+        for pair in offsets.windows(2) {
+            let (first, tokens) = ((pair[0] - offsets[0]) as usize, (pair[1] - pair[0]) as usize);
+            let part = |part: usize| Rows {
+                values: &qkv[first * width + part * hidden..],
+                rows: tokens,
+                stride: width,
+            };
+            isa.run(Attend {
+                queries: part(0),
+                keys: part(1),
+                values: part(2),
+                heads: self.heads,
+                width: hidden / self.heads,
+                context: &mut context[first * hidden..][..tokens * hidden],
+                room: &mut scratch.head,
+            });
+        }
+        let added = scratch.added.floats(rows * self.output.width());
+        let input = Rows { values: context, rows, stride: hidden };
+        observer.see(Input::Output, input);
+        linear(isa, input, self.output, None, &mut scratch.linear, added);
+        isa.run(AddNorm { x, added, stride: self.output.width(), norm: self.norm });
+    }
+}
+
+// === impl FirstAttention ===
+
+impl FirstAttention<'_> {
+    /// `x` is `[tokens, hidden]`, `firsts`, the result, `[pairs, hidden]`.
+    pub(crate) fn run(&self, isa: Isa, x: &[f32], offsets: &[u32], firsts: &mut [f32]) {
+        let hidden = self.query.inputs();
+        for (pair, first) in offsets.windows(2).zip(firsts.chunks_exact_mut(hidden)) {
+            first.copy_from_slice(&x[pair[0] as usize * hidden..][..hidden]);
+        }
+        scratch::with(|scratch| {
+            let mut pair = 0;
+            for group in groups(offsets) {
+                let rows = group[0] as usize..group[group.len() - 1] as usize;
+                let x = &x[rows.start * hidden..rows.end * hidden];
+                let firsts = &mut firsts[pair * hidden..(pair + group.len() - 1) * hidden];
+                self.group(isa, x, group, firsts, scratch);
+                pair += group.len() - 1;
+            }
+        });
+    }
+
+    fn group(
+        &self,
+        isa: Isa,
+        x: &[f32],
+        offsets: &[u32],
+        firsts: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let hidden = self.query.inputs();
+        let (rows, pairs) = (x.len() / hidden, firsts.len() / hidden);
+        let (width, query_width) = (self.key_value.width(), self.query.width());
+        let projected = scratch.projected.floats(rows * width);
+        let input = Rows { values: x, rows, stride: hidden };
+        linear(isa, input, self.key_value, None, &mut scratch.linear, projected);
+        let queries = scratch.inner.floats(pairs * query_width);
+        let input = Rows { values: firsts, rows: pairs, stride: hidden };
+        linear(isa, input, self.query, None, &mut scratch.linear, queries);
+        let context = scratch.context.floats(pairs * hidden);
+        for (index, pair) in offsets.windows(2).enumerate() {
+            let (first, tokens) = ((pair[0] - offsets[0]) as usize, (pair[1] - pair[0]) as usize);
+            let part = |part: usize| Rows {
+                values: &projected[first * width + part * hidden..],
+                rows: tokens,
+                stride: width,
+            };
+            let queries = &queries[index * query_width..];
+            isa.run(Attend {
+                queries: Rows { values: queries, rows: 1, stride: query_width },
+                keys: part(0),
+                values: part(1),
+                heads: self.heads,
+                width: hidden / self.heads,
+                context: &mut context[index * hidden..][..hidden],
+                room: &mut scratch.head,
+            });
+        }
+        let added = scratch.added.floats(pairs * self.output.width());
+        let input = Rows { values: context, rows: pairs, stride: hidden };
+        linear(isa, input, self.output, None, &mut scratch.linear, added);
+        isa.run(AddNorm { x: firsts, added, stride: self.output.width(), norm: self.norm });
+    }
+}
+
+// === impl FeedForward ===
+
+impl FeedForward<'_> {
+    /// Works on each row of `x` on its own.
+    pub(crate) fn run(&self, isa: Isa, x: &mut [f32], observer: &mut impl Observer) {
+        let hidden = self.up.inputs();
+        let rows = x.len() / hidden;
+        if rows == 0 {
+            return;
+        }
+        // Equal blocks, so that none ends in a sliver.
+        let block = rows.div_ceil(rows.div_ceil(FEED_FORWARD_ROWS));
+        scratch::with(|scratch| {
+            for x in x.chunks_mut(block * hidden) {
+                self.block(isa, x, scratch, observer);
+            }
+        });
+    }
+
+    fn block(&self, isa: Isa, x: &mut [f32], scratch: &mut Scratch, observer: &mut impl Observer) {
+        let hidden = self.up.inputs();
+        let rows = x.len() / hidden;
+        let inner = scratch.inner.floats(rows * self.up.width());
+        let input = Rows { values: x, rows, stride: hidden };
+        observer.see(Input::Up, input);
+        linear(isa, input, self.up, Some(self.activation), &mut scratch.linear, inner);
+        let added = scratch.added.floats(rows * self.down.width());
+        let input = Rows { values: inner, rows, stride: self.up.width() };
+        observer.see(Input::Down, input);
+        linear(isa, input, self.down, None, &mut scratch.linear, added);
+        isa.run(AddNorm { x, added, stride: self.down.width(), norm: self.norm });
+    }
+}
+
+/// Cuts pairs, in order, into groups of at most [`ATTENTION_ROWS`] rows; a longer pair is a group of its own. A group is
+/// its pairs' offsets, and where the last one ends.
+fn groups(offsets: &[u32]) -> impl Iterator<Item = &[u32]> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let first = *offsets.get(start)?;
+        offsets.get(start + 1)?;
+        let mut end = start + 1;
+        while offsets.get(end + 1).is_some_and(|&next| (next - first) as usize <= ATTENTION_ROWS) {
+            end += 1;
+        }
+        let group = &offsets[start..=end];
+        start = end;
+        Some(group)
+    })
+}

@@ -1,0 +1,120 @@
+//! Layer normalisation, after a sum.
+
+use super::simd::{Kernel, Simd};
+
+/// What a layer normalisation multiplies with and adds, `[hidden]` each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NormSlices<'a> {
+    pub(crate) gamma: &'a [f32],
+    pub(crate) beta: &'a [f32],
+    pub(crate) epsilon: f32,
+}
+
+/// `x` becomes the normalised `x + added`.
+pub(super) struct AddNorm<'a> {
+    /// `[rows, hidden]`.
+    pub(super) x: &'a mut [f32],
+    /// `[rows, hidden]`, `stride` apart.
+    pub(super) added: &'a [f32],
+    pub(super) stride: usize,
+    pub(super) norm: NormSlices<'a>,
+}
+
+/// Each row of `x` becomes the normalised sum of a row of each table.
+pub(super) struct EmbedNorm<'a> {
+    /// `[tokens, hidden]`.
+    pub(super) x: &'a mut [f32],
+    /// `[rows, hidden]` and, for each token, the row.
+    pub(super) tables: [(&'a [f32], &'a [u32]); 3],
+    pub(super) norm: NormSlices<'a>,
+}
+
+// === impl AddNorm ===
+
+impl Kernel for AddNorm<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let hidden = self.norm.gamma.len();
+        for (x, added) in self.x.chunks_exact_mut(hidden).zip(self.added.chunks(self.stride)) {
+            add(simd, x, added);
+            normalize(simd, x, self.norm);
+        }
+    }
+}
+
+// === impl EmbedNorm ===
+
+impl Kernel for EmbedNorm<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let hidden = self.norm.gamma.len();
+        for (token, x) in self.x.chunks_exact_mut(hidden).enumerate() {
+            let [words, types, positions] = self.tables.map(|(table, rows)| {
+                &table[rows[token] as usize * hidden..][..hidden]
+            });
+            x.copy_from_slice(words);
+            add(simd, x, types);
+            add(simd, x, positions);
+            normalize(simd, x, self.norm);
+        }
+    }
+}
+
+/// `x += added`; `added` may be longer.
+#[inline(always)]
+fn add<S: Simd>(simd: S, x: &mut [f32], added: &[f32]) {
+    let added = &added[..x.len()];
+    let whole = x.len() / S::LANES * S::LANES;
+    for at in (0..whole).step_by(S::LANES) {
+        // SAFETY: `at + LANES <= whole <= len` of both.
+        unsafe {
+            let sum = simd.add(simd.load(x.as_ptr().add(at)), simd.load(added.as_ptr().add(at)));
+            simd.store(x.as_mut_ptr().add(at), sum);
+        }
+    }
+    for at in whole..x.len() {
+        x[at] += added[at];
+    }
+}
+
+/// Mean 0 and variance 1, times gamma, plus beta. The variance is that of the differences from the mean: the
+/// difference of squares would lose all its digits where the mean is large.
+#[inline(always)]
+fn normalize<S: Simd>(simd: S, x: &mut [f32], norm: NormSlices<'_>) {
+    let (gamma, beta) = (&norm.gamma[..x.len()], &norm.beta[..x.len()]);
+    let whole = x.len() / S::LANES * S::LANES;
+    let count = x.len() as f32;
+    let mut sum = simd.splat(0.0);
+    for at in (0..whole).step_by(S::LANES) {
+        // SAFETY: `at + LANES <= whole <= len`.
+        sum = simd.add(sum, unsafe { simd.load(x.as_ptr().add(at)) });
+    }
+    let mean = x[whole..].iter().fold(simd.sum(sum), |sum, x| sum + x) / count;
+    let means = simd.splat(mean);
+    let mut squares = simd.splat(0.0);
+    for at in (0..whole).step_by(S::LANES) {
+        // SAFETY: as above.
+        let difference = simd.sub(unsafe { simd.load(x.as_ptr().add(at)) }, means);
+        squares = simd.fma(difference, difference, squares);
+    }
+    let squares = x[whole..].iter().fold(simd.sum(squares), |sum, x| sum + (x - mean) * (x - mean));
+    let factor = 1.0 / (squares / count + norm.epsilon).sqrt();
+    let factors = simd.splat(factor);
+    for at in (0..whole).step_by(S::LANES) {
+        // SAFETY: as above, for all three.
+        unsafe {
+            let difference = simd.sub(simd.load(x.as_ptr().add(at)), means);
+            let scaled = simd.mul(difference, factors);
+            let (gamma, beta) = (gamma.as_ptr().add(at), beta.as_ptr().add(at));
+            let value = simd.fma(scaled, simd.load(gamma), simd.load(beta));
+            simd.store(x.as_mut_ptr().add(at), value);
+        }
+    }
+    for at in whole..x.len() {
+        x[at] = (x[at] - mean) * factor * gamma[at] + beta[at];
+    }
+}

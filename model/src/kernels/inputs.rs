@@ -1,0 +1,85 @@
+use std::sync::Arc;
+
+use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
+use burn::backend::{Backend, ExtensionType};
+
+use super::cpu::{Isa, PackedLinear};
+
+/// A linear layer's weights.
+#[derive(Clone, ExtensionType)]
+pub(crate) enum LinearWeights<B: Backend> {
+    /// Numbers as they are.
+    Float {
+        /// `[inputs, outputs]`.
+        weight: FloatTensor<B>,
+        /// `[1, outputs]`.
+        bias: FloatTensor<B>,
+    },
+    /// int8, kept as float32: the weights times their steps. Inputs are rounded to 8 bits too.
+    Int8 {
+        /// `[inputs, outputs]`, for smoothed inputs.
+        weight: FloatTensor<B>,
+        /// `[1, outputs]`.
+        bias: FloatTensor<B>,
+        /// What inputs are multiplied with before they are rounded, `[1, inputs]`.
+        smoothing: FloatTensor<B>,
+    },
+    /// Laid out for kernels, in whichever precision.
+    Packed(Isa, Arc<PackedLinear>),
+}
+
+/// What a layer normalisation multiplies with and adds.
+#[derive(Clone, ExtensionType)]
+pub(crate) struct NormWeights<B: Backend> {
+    /// `[hidden]`.
+    pub(crate) gamma: FloatTensor<B>,
+    /// `[hidden]`.
+    pub(crate) beta: FloatTensor<B>,
+    pub(crate) epsilon: f64,
+}
+
+/// Which row of each embedding table each token takes.
+#[derive(Clone, ExtensionType)]
+pub(crate) enum TokenRows<B: Backend> {
+    /// On the device, `[tokens]` each.
+    Plain {
+        words: IntTensor<B>,
+        types: IntTensor<B>,
+        positions: IntTensor<B>,
+    },
+    /// For kernels.
+    Packed { isa: Isa, words: Arc<[u32]>, types: Arc<[u32]>, positions: Arc<[u32]> },
+}
+
+/// Where the pairs of a batch stand.
+#[derive(Clone, ExtensionType)]
+pub(crate) enum PairLayout<B: Backend> {
+    /// Pairs of one length side by side, without padding.
+    Even {
+        buckets: Arc<[Bucket]>,
+        /// Row of each pair's first token, `[pairs]`.
+        firsts: IntTensor<B>,
+    },
+    /// Pairs of similar length side by side; they are padded for attention.
+    Padded {
+        buckets: Arc<[Bucket]>,
+        /// Row of each pair's first token, `[pairs]`.
+        firsts: IntTensor<B>,
+        /// The row for each padded place; at padding some row of the same pair, which the mask hides.
+        spread: IntTensor<B>,
+        /// The padded place of each row, `[tokens]`.
+        gather: IntTensor<B>,
+        /// True at padding, `[places]`.
+        hidden: BoolTensor<B>,
+    },
+    /// For kernels: where each pair starts, and where the last one ends, `[pairs + 1]`.
+    Packed(Isa, Arc<[u32]>),
+}
+
+/// Pairs of one padded length, side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    pub(crate) pairs: usize,
+    /// Padded length.
+    pub(crate) tokens: usize,
+}

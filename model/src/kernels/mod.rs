@@ -1,0 +1,102 @@
+//! What an encoder computes, as operations that a backend may compute in its own way.
+//!
+//! [`EncoderOps`] extends burn's backends: each operation has a body in plain burn operations
+//! ([`plain`]), which ndarray and GPUs run, and a kernel on slices for flex ([`cpu`], reached through [`flex`]). A
+//! model is written once, over the operations; which body runs follows from how its weights were made.
+
+#![cfg_attr(
+    feature = "ndarray",
+    expect(deprecated, reason = "ndarray is kept as an oracle beside flex, and for those who ask for it")
+)]
+
+pub(crate) mod cpu;
+#[cfg(feature = "flex")]
+mod flex;
+mod inputs;
+mod plain;
+
+#[cfg(feature = "wgpu")]
+use burn::backend::Cube;
+#[cfg(feature = "ndarray")]
+use burn::backend::NdArray;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, backend_extension};
+
+use crate::config::Activation;
+pub(crate) use inputs::{Bucket, LinearWeights, NormWeights, PairLayout, TokenRows};
+
+/// The operations of an encoder.
+///
+/// Inputs in the packed forms are only for backends with kernels. A model makes them where
+/// [`crate::Device`] says that it has kernels.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "wgpu")
+)]
+pub(crate) trait EncoderOps: Backend {
+    /// The sum of a word's, a type's and a position's row, normalised: `[tokens, hidden]`.
+    fn embed(
+        words: FloatTensor<Self>,
+        types: FloatTensor<Self>,
+        positions: FloatTensor<Self>,
+        #[extension_type] rows: TokenRows<Self>,
+        #[extension_type] norm: NormWeights<Self>,
+    ) -> FloatTensor<Self> {
+        plain::embed::<Self>([words, types, positions], rows, norm)
+    }
+
+    /// `x`, `[rows, inputs]` → `activation(x W + b)`, `[rows, outputs]`.
+    fn linear(
+        x: FloatTensor<Self>,
+        #[extension_type] weights: LinearWeights<Self>,
+        activation: Option<Activation>,
+    ) -> FloatTensor<Self> {
+        plain::linear::<Self>(x, weights, activation)
+    }
+
+    /// Each token attends to those of its own pair: `norm(output(attention(x)) + x)`, `[tokens, hidden]`.
+    /// `qkv` gives query, key and value side by side.
+    fn self_attention(
+        x: FloatTensor<Self>,
+        #[extension_type] qkv: LinearWeights<Self>,
+        #[extension_type] output: LinearWeights<Self>,
+        #[extension_type] norm: NormWeights<Self>,
+        #[extension_type] layout: PairLayout<Self>,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        plain::self_attention::<Self>(x, qkv, output, norm, layout, heads)
+    }
+
+    /// As [`EncoderOps::self_attention`], for the first token of each pair alone: `[pairs, hidden]`.
+    /// `key_value` gives key and value side by side.
+    #[expect(clippy::too_many_arguments, reason = "three layers, and what they work on")]
+    fn first_attention(
+        x: FloatTensor<Self>,
+        #[extension_type] query: LinearWeights<Self>,
+        #[extension_type] key_value: LinearWeights<Self>,
+        #[extension_type] output: LinearWeights<Self>,
+        #[extension_type] norm: NormWeights<Self>,
+        #[extension_type] layout: PairLayout<Self>,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        plain::first_attention::<Self>(x, [query, key_value, output], norm, layout, heads)
+    }
+
+    /// Row by row: `norm(down(activation(up(x))) + x)`, `[rows, hidden]`.
+    fn feed_forward(
+        x: FloatTensor<Self>,
+        #[extension_type] up: LinearWeights<Self>,
+        activation: Activation,
+        #[extension_type] down: LinearWeights<Self>,
+        #[extension_type] norm: NormWeights<Self>,
+    ) -> FloatTensor<Self> {
+        plain::feed_forward::<Self>(x, up, activation, down, norm)
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl EncoderOps for NdArray {}
+
+#[cfg(feature = "wgpu")]
+impl EncoderOps for Cube {}

@@ -1,0 +1,132 @@
+//! A model directory with int8 weights, made from one with float weights.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::TensorView;
+
+use crate::arch::{IGNORED, StoredEmbeddings, StoredHead, StoredLayer};
+use crate::calibration::{self, Calibration};
+use crate::config::{self, BertConfig, ConfigError};
+use crate::encoder::LoadError;
+use crate::files;
+use crate::stored::StoredFile;
+use crate::weights::Weights;
+
+/// A model that was not quantised.
+#[derive(Debug, thiserror::Error)]
+pub enum QuantizeError {
+    /// The directory does not hold a model that can be run.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It holds int8 weights already.
+    #[error("{} holds int8 weights already; quantize the model that it was made from", .0.display())]
+    Already(PathBuf),
+    /// The target is there. Nothing is overwritten.
+    #[error("{} exists; name a directory that does not, or remove it", .0.display())]
+    Exists(PathBuf),
+    /// A file cannot be written.
+    #[error("cannot write {}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Reads the model of `from`, and writes it to `to`, a directory that is made, with int8 weights: what
+/// [`crate::CrossEncoder::load`] with [`crate::Precision::Int8`] makes of them, once and for all. Scores are equal, the
+/// file is smaller, and loading needs neither the float weights nor their calibration.
+///
+/// # Errors
+/// `from` does not hold a model with float weights, or `to` exists or cannot be written.
+pub fn quantize(from: &Path, to: &Path) -> Result<(), QuantizeError> {
+    let config_json = files::read(from, files::CONFIG).map_err(LoadError::from)?;
+    let path = from.join(files::CONFIG);
+    let config = BertConfig::parse(&path, &config_json).map_err(LoadError::from)?;
+    if config.quantized {
+        return Err(QuantizeError::Already(from.to_path_buf()));
+    }
+    let tokenizer_json = files::read(from, files::TOKENIZER).map_err(LoadError::from)?;
+    let tokenizer_config = files::read_optional(from, files::TOKENIZER_CONFIG);
+    let tokenizer_config = tokenizer_config.map_err(LoadError::from)?;
+    let weights = files::read(from, files::WEIGHTS).map_err(LoadError::from)?;
+    let tensors = quantized(from, &config, &weights)?;
+    let views = tensors.0.iter().map(|tensor| {
+        let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes);
+        (&tensor.name, view.expect("as many bytes as the shape says"))
+    });
+    let file = safetensors::serialize(views, None).expect("sizes are right and names are unique");
+
+    // Aside first: a directory that is there is whole.
+    let aside = aside(to)?;
+    fs::create_dir(&aside).map_err(|source| failed(&aside, source))?;
+    let mut written = vec![
+        (files::CONFIG, marked(&path, &config_json)?),
+        (files::TOKENIZER, tokenizer_json),
+        (files::WEIGHTS, file),
+    ];
+    written.extend(tokenizer_config.map(|bytes| (files::TOKENIZER_CONFIG, bytes)));
+    for (name, bytes) in written {
+        let path = aside.join(name);
+        fs::write(&path, bytes).map_err(|source| failed(&path, source))?;
+    }
+    fs::rename(&aside, to).map_err(|source| failed(to, source))
+}
+
+fn quantized(
+    from: &Path,
+    config: &BertConfig,
+    bytes: &[u8],
+) -> Result<StoredFile, LoadError> {
+    let tokens_max = config::tokens_max(from, config)?;
+    let batch = calibration::batch(from, tokens_max)?;
+    let mut weights = Weights::parse(&from.join(files::WEIGHTS), bytes)?;
+    let mut file = StoredFile::default();
+    let embeddings = StoredEmbeddings::take(config, &mut weights)?;
+    let mut calibration = Calibration::start(config, &embeddings, &batch);
+    embeddings.store(&mut file);
+    for index in 0..config.layers {
+        let mut layer = StoredLayer::take(config, &mut weights, index)?;
+        let inputs = calibration.pass(&layer);
+        layer.quantize(&inputs);
+        layer.store(index, &mut file);
+    }
+    StoredHead::take(config, &mut weights)?.store(&mut file);
+    weights.finish(IGNORED)?;
+    Ok(file)
+}
+
+/// The configuration, saying that the weights are int8.
+fn marked(path: &Path, config_json: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let broken = |source| ConfigError::Json { path: path.to_path_buf(), source };
+    let mut config: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(config_json).map_err(broken)?;
+    config.insert("quantization_config".to_owned(), config::quantization());
+    let mut text = serde_json::to_vec_pretty(&config).map_err(broken)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// A name beside `to` that is free.
+fn aside(to: &Path) -> Result<PathBuf, QuantizeError> {
+    if to.exists() {
+        return Err(QuantizeError::Exists(to.to_path_buf()));
+    }
+    let mut name = to.as_os_str().to_owned();
+    name.push(".partial");
+    let aside = PathBuf::from(name);
+    match fs::remove_dir_all(&aside) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(failed(&aside, source)),
+    }
+    Ok(aside)
+}
+
+fn failed(path: &Path, source: io::Error) -> QuantizeError {
+    QuantizeError::Write { path: path.to_path_buf(), source }
+}

@@ -1,0 +1,189 @@
+//! A model's parts as its file holds them, before a device takes them.
+
+use crate::config::BertConfig;
+use crate::kernels::cpu::Int8Rows;
+use crate::weights::{Weights, WeightsError};
+
+/// What stands behind a quantised layer's name, beside its int8 `weight`.
+const STEPS: &str = "weight_step";
+const SMOOTHING: &str = "weight_smoothing";
+
+/// A linear layer, `x → x W + b`.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredLinear {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) weights: StoredWeights,
+    /// `[outputs]`.
+    pub(crate) bias: Vec<f32>,
+}
+
+/// `W`, as `[outputs, inputs]`.
+#[derive(Clone, Debug)]
+pub(crate) enum StoredWeights {
+    Float(Vec<f32>),
+    Int8(Int8Rows),
+}
+
+/// A layer normalisation, `[hidden]` each.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredNorm {
+    pub(crate) gamma: Vec<f32>,
+    pub(crate) beta: Vec<f32>,
+    pub(crate) epsilon: f64,
+}
+
+// === impl StoredLinear ===
+
+impl StoredLinear {
+    /// One layer that computes what the layers of these names compute side by side.
+    ///
+    /// `shape` is that of one of them, `[inputs, outputs]`.
+    pub(crate) fn take(
+        weights: &mut Weights<'_>,
+        names: &[&str],
+        [inputs, outputs]: [usize; 2],
+    ) -> Result<Self, WeightsError> {
+        let (mut rows, mut bias) = (Vec::new(), Vec::new());
+        for name in names {
+            rows.extend(weights.take(&format!("{name}.weight"), [outputs, inputs])?);
+            bias.extend(weights.take(&format!("{name}.bias"), [outputs])?);
+        }
+        let outputs = names.len() * outputs;
+        Ok(Self { inputs, outputs, weights: StoredWeights::Float(rows), bias })
+    }
+
+    /// As [`StoredLinear::take`], from a file of int8 weights.
+    pub(crate) fn take_int8(
+        weights: &mut Weights<'_>,
+        names: &[&str],
+        [inputs, outputs]: [usize; 2],
+    ) -> Result<Self, WeightsError> {
+        let (mut rows, mut steps, mut bias) = (Vec::new(), Vec::new(), Vec::new());
+        let mut shared: Option<(String, Vec<f32>)> = None;
+        for name in names {
+            rows.extend(weights.take_int8(&format!("{name}.weight"), [outputs, inputs])?);
+            steps.extend(weights.take_positive(&format!("{name}.{STEPS}"), [outputs])?);
+            bias.extend(weights.take(&format!("{name}.bias"), [outputs])?);
+            let tensor = format!("{name}.{SMOOTHING}");
+            let smoothing = weights.take_positive(&tensor, [inputs])?;
+            // Layers side by side read the same input, which is quantised once.
+            match &shared {
+                None => shared = Some((tensor, smoothing)),
+                Some((_, first)) if *first == smoothing => {}
+                Some((first, _)) => return Err(weights.unequal(tensor, first.clone())),
+            }
+        }
+        let (_, smoothing) = shared.expect("a layer has a name");
+        let outputs = names.len() * outputs;
+        let weights = StoredWeights::Int8(Int8Rows { weights: rows, steps, smoothing });
+        Ok(Self { inputs, outputs, weights, bias })
+    }
+
+    /// Float weights become int8; `amplitude`, `[inputs]`, is how large the layer's inputs get.
+    pub(crate) fn quantize(&mut self, amplitude: &[f32]) {
+        if let StoredWeights::Float(rows) = &self.weights {
+            let smoothing = smoothing(amplitude, rows);
+            self.weights = StoredWeights::Int8(Int8Rows::quantize(rows, smoothing));
+        }
+    }
+
+    /// The layer as tensors of a file, one set for each of `names`, by name.
+    pub(crate) fn store(&self, names: &[&str], file: &mut StoredFile) {
+        let outputs = self.outputs / names.len();
+        for (index, name) in names.iter().enumerate() {
+            let own = index * outputs..(index + 1) * outputs;
+            let rows = index * outputs * self.inputs..(index + 1) * outputs * self.inputs;
+            match &self.weights {
+                StoredWeights::Float(weights) => {
+                    file.floats(format!("{name}.weight"), &[outputs, self.inputs], &weights[rows]);
+                }
+                StoredWeights::Int8(int8) => {
+                    file.bytes(format!("{name}.weight"), &[outputs, self.inputs], &int8.weights[rows]);
+                    file.floats(format!("{name}.{STEPS}"), &[outputs], &int8.steps[own.clone()]);
+                    file.floats(format!("{name}.{SMOOTHING}"), &[self.inputs], &int8.smoothing);
+                }
+            }
+            file.floats(format!("{name}.bias"), &[outputs], &self.bias[own]);
+        }
+    }
+}
+
+// === impl StoredNorm ===
+
+impl StoredNorm {
+    /// Normalises rows of `hidden_size`, with the checkpoint's epsilon.
+    pub(crate) fn take(
+        weights: &mut Weights<'_>,
+        name: &str,
+        config: &BertConfig,
+    ) -> Result<Self, WeightsError> {
+        let shape = [config.hidden_size];
+        // Files converted from TensorFlow say gamma and beta.
+        let gamma = weights.take_either(&format!("{name}.weight"), &format!("{name}.gamma"), shape)?;
+        let beta = weights.take_either(&format!("{name}.bias"), &format!("{name}.beta"), shape)?;
+        Ok(Self { gamma, beta, epsilon: config.layer_norm_eps })
+    }
+
+    /// The layer as tensors of a file.
+    pub(crate) fn store(&self, name: &str, file: &mut StoredFile) {
+        file.floats(format!("{name}.weight"), &[self.gamma.len()], &self.gamma);
+        file.floats(format!("{name}.bias"), &[self.beta.len()], &self.beta);
+    }
+}
+
+/// Tensors on their way into a safetensors file.
+#[derive(Debug, Default)]
+pub(crate) struct StoredFile(pub(crate) Vec<StoredTensor>);
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct StoredTensor {
+    pub(crate) name: String,
+    pub(crate) dtype: safetensors::Dtype,
+    pub(crate) shape: Vec<usize>,
+    /// Little-endian.
+    pub(crate) bytes: Vec<u8>,
+}
+
+// === impl StoredFile ===
+
+impl StoredFile {
+    pub(crate) fn floats(&mut self, name: String, shape: &[usize], values: &[f32]) {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (dtype, shape) = (safetensors::Dtype::F32, shape.to_vec());
+        self.0.push(StoredTensor { name, dtype, shape, bytes });
+    }
+
+    fn bytes(&mut self, name: String, shape: &[usize], values: &[i8]) {
+        let bytes = values.iter().map(|value| value.cast_unsigned()).collect();
+        let (dtype, shape) = (safetensors::Dtype::I8, shape.to_vec());
+        self.0.push(StoredTensor { name, dtype, shape, bytes });
+    }
+}
+
+/// What to multiply each input with before it is quantised: where inputs are large and weights small, some of the
+/// inputs' size moves into the weights, so that both lose least by rounding.
+///
+/// Xiao et al., SmoothQuant, 2023, with its exponent of a half. Factors are rounded to an eighth of an octave, so that
+/// the last bit of an amplitude, in which processors differ, does not change the weights.
+fn smoothing(amplitude: &[f32], rows: &[f32]) -> Vec<f32> {
+    const STEPS_PER_OCTAVE: f32 = 8.0;
+    let inputs = amplitude.len();
+    let mut largest = vec![0.0_f32; inputs];
+    for row in rows.chunks_exact(inputs) {
+        for (largest, weight) in largest.iter_mut().zip(row) {
+            *largest = largest.max(weight.abs());
+        }
+    }
+    let factor = |(amplitude, largest): (&f32, &f32)| {
+        let both = amplitude * largest;
+        // An input that is always 0, or that nobody reads, needs nothing.
+        if !(both > 0.0 && both.is_finite()) {
+            return 1.0;
+        }
+        let octaves = (largest / amplitude).log2() / 2.0;
+        ((octaves * STEPS_PER_OCTAVE).round() / STEPS_PER_OCTAVE).exp2()
+    };
+    amplitude.iter().zip(&largest).map(factor).collect()
+}
