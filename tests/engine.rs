@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossrank::engine::{
-    Backend, Engine, PackerLimits, Precision, ScoreRequest, Scorer, SetScores, Settings, StartError,
+    Backend, Engine,  PackerLimits, Precision, ScoreRequest, Scorer, SetScores, Settings, StartError,
 };
 
 fn settings() -> Settings {
@@ -12,6 +12,7 @@ fn settings() -> Settings {
         model: Path::new(env!("CARGO_MANIFEST_DIR")).join("model/fixtures/tiny-bert"),
         backend: Backend::Flex,
         precision: Precision::F32,
+        kernels: crossrank::engine::Kernels::Auto,
         tokens_max: None,
         query_tokens_max: 16,
         replicas: Some(3),

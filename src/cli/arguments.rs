@@ -23,7 +23,7 @@ pub(super) struct ModelArguments {
     /// What computes: flex (CPU), ndarray (CPU, slower), wgpu (Vulkan, Metal, DX12).
     #[arg(long, value_name = "NAME")]
     pub(super) backend: Option<String>,
-    /// Number format of weights and activations: f32.
+    /// Number format of weights and activations: f32, or int8 (faster on a CPU).
     #[arg(long, value_name = "NAME")]
     pub(super) precision: Option<String>,
     /// Tokens of a query and a passage together; longer passages are cut. The model's own limit

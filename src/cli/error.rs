@@ -2,7 +2,7 @@ use std::error::Error;
 use std::io;
 use std::iter;
 
-use crossrank_model::TokenizerError;
+use crossrank_model::{QuantizeError, TokenizerError};
 
 use super::rerank::BadLine;
 use crate::{config, context, engine, kafka, telemetry, worker};
@@ -71,6 +71,9 @@ pub enum CliError {
     /// The context's tokenizer cannot be used.
     #[error("cannot count the context's tokens")]
     ContextTokenizer(#[source] TokenizerError),
+    /// The model was not quantised.
+    #[error("cannot quantize the model")]
+    Quantize(#[source] QuantizeError),
     /// Signals cannot be listened to.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),

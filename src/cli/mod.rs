@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod demo;
 mod error;
+mod model;
 mod rerank;
 mod run;
 mod signals;
@@ -35,6 +36,8 @@ enum Command {
     Rerank(rerank::Arguments),
     /// Check configuration, model, broker and topics, and print what is in effect.
     Check(check::Arguments),
+    /// Make and change model directories.
+    Model(model::Arguments),
 }
 
 // === impl Cli ===
@@ -47,6 +50,7 @@ impl Cli {
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Rerank(arguments) => rerank::run(arguments).await,
             Command::Check(arguments) => check::run(arguments).await,
+            Command::Model(arguments) => model::run(arguments),
         }
     }
 }

@@ -96,15 +96,29 @@ pub(super) enum Backend {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Precision {
     F32,
+    Int8,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Engine {
+    pub(super) kernels: Kernels,
     pub(super) replicas: Option<usize>,
     pub(super) tokenizers: Option<usize>,
     pub(super) batch_tokens_max: Option<usize>,
     pub(super) queue_tokens_max: usize,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Kernels {
+    Auto,
+    Off,
+    Avx512Vnni,
+    Avx512,
+    Avx2,
+    Neon,
+    Portable,
 }
 
 #[derive(Deserialize)]

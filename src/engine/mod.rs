@@ -23,4 +23,4 @@ mod tokenizers;
 pub use error::{EngineError, StartError};
 pub use running::Engine;
 pub use scorer::{ModelIdentity, PairError, PairScore, ScoreRequest, Scorer, SetScores};
-pub use settings::{Backend, PackerLimits, Precision, Settings};
+pub use settings::{Backend, InstructionSet, Kernels, PackerLimits, Precision, Settings};

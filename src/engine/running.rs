@@ -40,7 +40,7 @@ impl Engine {
     /// The backend has no device, the directory does not hold a model that can be run, or the
     /// model fails its first batch.
     pub fn start(settings: &Settings) -> Result<Self, StartError> {
-        let device = Device::open(settings.backend).map_err(StartError::Device)?;
+        let device = Device::open_with(settings.backend, settings.kernels).map_err(StartError::Device)?;
         let encoder = CrossEncoder::load(&settings.model, &device, settings.precision)
             .map_err(StartError::Model)?;
         let available = encoder.tokens_max();

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-pub use crossrank_model::{Backend, Precision};
+pub use crossrank_model::{Backend, InstructionSet, Kernels, Precision};
 
 /// Which model to run, where, and how much work to hold. Already checked by `config`.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct Settings {
     pub backend: Backend,
     /// Number format of weights and activations.
     pub precision: Precision,
+    /// Which instructions compute, on a backend that has kernels.
+    pub kernels: Kernels,
     /// Tokens of a pair, special tokens included; the model's own limit where absent.
     pub tokens_max: Option<usize>,
     /// Tokens of a query; what is over is cut, and reported.

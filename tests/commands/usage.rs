@@ -31,7 +31,7 @@ fn bad_usage_ends_with_two_and_says_what_to_do() {
     let model = model();
     let model = model.to_str().unwrap();
     fails_with(&["rerank", "--model", model, "--backend", "cuda"], 2, &["--backend", "flex"]);
-    fails_with(&["rerank", "--model", model, "--precision", "int8"], 2, &["--precision", "f32"]);
+    fails_with(&["rerank", "--model", model, "--precision", "int4"], 2, &["--precision", "int8"]);
     fails_with(&["rerank", "--model", model, "--max-length", "0"], 2, &["--max-length"]);
     fails_with(
         &["rerank", "--model", model, "--max-length", "100000"],

@@ -50,7 +50,9 @@ fn engine(check: &mut Check<'_>) -> Option<engine::Settings> {
         },
         precision: match model.precision {
             raw::Precision::F32 => engine::Precision::F32,
+            raw::Precision::Int8 => engine::Precision::Int8,
         },
+        kernels: kernels(engine.kernels),
         tokens_max: model.tokens_max,
         query_tokens_max: model.query_tokens_max,
         replicas: engine.replicas,
@@ -60,6 +62,19 @@ fn engine(check: &mut Check<'_>) -> Option<engine::Settings> {
             queue_tokens_max: engine.queue_tokens_max,
         },
     })
+}
+
+fn kernels(kernels: raw::Kernels) -> engine::Kernels {
+    use engine::{InstructionSet, Kernels};
+    match kernels {
+        raw::Kernels::Auto => Kernels::Auto,
+        raw::Kernels::Off => Kernels::Off,
+        raw::Kernels::Avx512Vnni => Kernels::For(InstructionSet::Avx512Vnni),
+        raw::Kernels::Avx512 => Kernels::For(InstructionSet::Avx512),
+        raw::Kernels::Avx2 => Kernels::For(InstructionSet::Avx2),
+        raw::Kernels::Neon => Kernels::For(InstructionSet::Neon),
+        raw::Kernels::Portable => Kernels::For(InstructionSet::Portable),
+    }
 }
 
 fn directory(check: &mut Check<'_>, path: &Path) {
