@@ -104,8 +104,7 @@ impl CrossEncoder {
         let config_json = files::read(dir, files::CONFIG)?;
         let config = BertConfig::parse(&dir.join(files::CONFIG), &config_json)?;
         let tokenizer_json = files::read(dir, files::TOKENIZER)?;
-        let weights_bytes = files::read(dir, files::WEIGHTS)?;
-        let weights = Weights::parse(&dir.join(files::WEIGHTS), &weights_bytes)?;
+        let weights = Weights::open(dir)?;
         let tokens_max = config::tokens_max(dir, &config)?;
         let calibration = match (precision, config.quantized) {
             (Precision::F32, true) => return Err(LoadError::Quantized(dir.to_path_buf())),
@@ -117,7 +116,7 @@ impl CrossEncoder {
             tokens_max,
             config,
             device: device.clone(),
-            revision: files::revision(&config_json, &tokenizer_json, &weights_bytes).into(),
+            revision: files::revision(dir, &config_json, &tokenizer_json)?.into(),
             name: name_of(dir).into(),
         })
     }

@@ -1,3 +1,5 @@
+use std::fs::File;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -39,16 +41,29 @@ pub enum FileError {
     },
 }
 
-/// Reads one file of a model directory whole.
-pub(crate) fn read(dir: &Path, name: &'static str) -> Result<Vec<u8>, FileError> {
+/// Opens one file of a model directory.
+pub(crate) fn open(dir: &Path, name: &'static str) -> Result<(PathBuf, File), FileError> {
     if !dir.is_dir() {
         return Err(FileError::NotADirectory(dir.to_path_buf()));
     }
     let path = dir.join(name);
-    std::fs::read(&path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => FileError::Missing { path, hint: hint(name) },
-        _ => FileError::Unreadable { path, source },
-    })
+    match File::open(&path) {
+        Ok(file) => Ok((path, file)),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            Err(FileError::Missing { path, hint: hint(name) })
+        }
+        Err(source) => Err(FileError::Unreadable { path, source }),
+    }
+}
+
+/// Reads one file of a model directory whole.
+pub(crate) fn read(dir: &Path, name: &'static str) -> Result<Vec<u8>, FileError> {
+    let (path, mut file) = open(dir, name)?;
+    let mut bytes = Vec::new();
+    match file.read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(source) => Err(FileError::Unreadable { path, source }),
+    }
 }
 
 /// As [`read`], for a file that need not be there.
@@ -63,11 +78,14 @@ pub(crate) fn read_optional(dir: &Path, name: &'static str) -> Result<Option<Vec
 /// What identifies a model: equal for equal files, wherever they lie.
 ///
 /// `cat config.json tokenizer.json model.safetensors | sha256sum` gives the same.
-pub(crate) fn revision(config: &[u8], tokenizer: &[u8], weights: &[u8]) -> String {
-    let digest =
-        Sha256::new().chain_update(config).chain_update(tokenizer).chain_update(weights).finalize();
-    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+pub(crate) fn revision(dir: &Path, config: &[u8], tokenizer: &[u8]) -> Result<String, FileError> {
+    let (path, mut weights) = open(dir, WEIGHTS)?;
+    let mut digest = Sha256::new().chain_update(config).chain_update(tokenizer);
+    if let Err(source) = io::copy(&mut BufReader::with_capacity(1 << 20, &mut weights), &mut digest) {
+        return Err(FileError::Unreadable { path, source });
+    }
+    let hex: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("sha256:{hex}"))
 }
 
 fn hint(name: &str) -> &'static str {
@@ -91,7 +109,9 @@ mod tests {
     #[test]
     fn revision_is_what_sha256sum_says_about_the_files_in_a_row() {
         // printf abc | sha256sum
-        assert_eq!(revision(b"a", b"b", b"c"), "sha256:ba7816bf8f01cfea");
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(WEIGHTS), b"c").unwrap();
+        assert_eq!(revision(dir.path(), b"a", b"b").unwrap(), "sha256:ba7816bf8f01cfea");
     }
 
     #[test]

@@ -53,8 +53,7 @@ pub fn quantize(from: &Path, to: &Path) -> Result<(), QuantizeError> {
     let tokenizer_json = files::read(from, files::TOKENIZER).map_err(LoadError::from)?;
     let tokenizer_config = files::read_optional(from, files::TOKENIZER_CONFIG);
     let tokenizer_config = tokenizer_config.map_err(LoadError::from)?;
-    let weights = files::read(from, files::WEIGHTS).map_err(LoadError::from)?;
-    let tensors = quantized(from, &config, &weights)?;
+    let tensors = quantized(from, &config)?;
     let views = tensors.0.iter().map(|tensor| {
         let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes);
         (&tensor.name, view.expect("as many bytes as the shape says"))
@@ -77,14 +76,10 @@ pub fn quantize(from: &Path, to: &Path) -> Result<(), QuantizeError> {
     fs::rename(&aside, to).map_err(|source| failed(to, source))
 }
 
-fn quantized(
-    from: &Path,
-    config: &BertConfig,
-    bytes: &[u8],
-) -> Result<StoredFile, LoadError> {
+fn quantized(from: &Path, config: &BertConfig) -> Result<StoredFile, LoadError> {
     let tokens_max = config::tokens_max(from, config)?;
     let batch = calibration::batch(from, tokens_max)?;
-    let mut weights = Weights::parse(&from.join(files::WEIGHTS), bytes)?;
+    let mut weights = Weights::open(from)?;
     let mut file = StoredFile::default();
     let embeddings = StoredEmbeddings::take(config, &mut weights)?;
     let mut calibration = Calibration::start(config, &embeddings, &batch);

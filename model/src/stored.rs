@@ -40,7 +40,7 @@ impl StoredLinear {
     ///
     /// `shape` is that of one of them, `[inputs, outputs]`.
     pub(crate) fn take(
-        weights: &mut Weights<'_>,
+        weights: &mut Weights,
         names: &[&str],
         [inputs, outputs]: [usize; 2],
     ) -> Result<Self, WeightsError> {
@@ -55,7 +55,7 @@ impl StoredLinear {
 
     /// As [`StoredLinear::take`], from a file of int8 weights.
     pub(crate) fn take_int8(
-        weights: &mut Weights<'_>,
+        weights: &mut Weights,
         names: &[&str],
         [inputs, outputs]: [usize; 2],
     ) -> Result<Self, WeightsError> {
@@ -114,7 +114,7 @@ impl StoredLinear {
 impl StoredNorm {
     /// Normalises rows of `hidden_size`, with the checkpoint's epsilon.
     pub(crate) fn take(
-        weights: &mut Weights<'_>,
+        weights: &mut Weights,
         name: &str,
         config: &BertConfig,
     ) -> Result<Self, WeightsError> {

@@ -1,11 +1,18 @@
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensorError};
 
-use crate::files::FileError;
+use crate::files::{self, FileError};
+
+/// The file's own limit on its header, in bytes.
+const HEADER_MAX: u64 = 100_000_000;
+/// Bytes of a tensor that are read at a time: a table of embeddings need not be in memory twice.
+const READ_BYTES: usize = 1 << 20;
 
 /// A weight file that does not hold what its config.json promises.
 #[derive(Debug, thiserror::Error)]
@@ -94,22 +101,29 @@ pub enum WeightsError {
     },
 }
 
-/// A safetensors file from which every tensor is taken exactly once, as float32.
-pub(crate) struct Weights<'a> {
+/// A safetensors file from which every tensor is taken exactly once.
+pub(crate) struct Weights {
     path: PathBuf,
-    file: SafeTensors<'a>,
+    file: File,
+    /// Where the tensors begin.
+    start: u64,
+    header: Metadata,
     left: BTreeSet<String>,
 }
 
 // === impl Weights ===
 
-impl<'a> Weights<'a> {
-    /// Reads the header of the file that was at `path`.
-    pub(crate) fn parse(path: &Path, bytes: &'a [u8]) -> Result<Self, WeightsError> {
-        let file = SafeTensors::deserialize(bytes)
-            .map_err(|source| WeightsError::Corrupt { path: path.to_path_buf(), source })?;
-        let left = file.names().into_iter().map(str::to_owned).collect();
-        Ok(Self { path: path.to_path_buf(), file, left })
+impl Weights {
+    /// Reads the header of a model directory's weight file.
+    pub(crate) fn open(dir: &Path) -> Result<Self, WeightsError> {
+        let (path, mut file) = files::open(dir, files::WEIGHTS)?;
+        match header(&mut file) {
+            Ok((start, header)) => {
+                let left = header.tensors().into_keys().collect();
+                Ok(Self { path, file, start, header, left })
+            }
+            Err(source) => Err(WeightsError::Corrupt { path, source }),
+        }
     }
 
     /// Takes a tensor, row-major.
@@ -118,11 +132,11 @@ impl<'a> Weights<'a> {
         name: &str,
         expected: [usize; D],
     ) -> Result<Vec<f32>, WeightsError> {
-        let view = self.view(name, &expected)?;
-        let values = match view.dtype() {
-            Dtype::F32 => floats(view.data(), f32::from_le_bytes),
-            Dtype::F16 => floats(view.data(), |b| f16::from_le_bytes(b).to_f32()),
-            Dtype::BF16 => floats(view.data(), |b| bf16::from_le_bytes(b).to_f32()),
+        let info = self.info(name, &expected)?;
+        let values = match info.dtype {
+            Dtype::F32 => self.read(&info, f32::from_le_bytes)?,
+            Dtype::F16 => self.read(&info, |bytes| f16::from_le_bytes(bytes).to_f32())?,
+            Dtype::BF16 => self.read(&info, |bytes| bf16::from_le_bytes(bytes).to_f32())?,
             other => return Err(self.dtype(name, other, "F32, F16, BF16")),
         };
         match values.iter().all(|value| value.is_finite()) {
@@ -154,9 +168,9 @@ impl<'a> Weights<'a> {
         name: &str,
         expected: [usize; D],
     ) -> Result<Vec<i8>, WeightsError> {
-        let view = self.view(name, &expected)?;
-        match view.dtype() {
-            Dtype::I8 => Ok(view.data().iter().map(|byte| byte.cast_signed()).collect()),
+        let info = self.info(name, &expected)?;
+        match info.dtype {
+            Dtype::I8 => self.read(&info, i8::from_le_bytes),
             other => Err(self.dtype(name, other, "I8")),
         }
     }
@@ -166,20 +180,46 @@ impl<'a> Weights<'a> {
         WeightsError::Unequal { path: self.path.clone(), name, first }
     }
 
-    fn view(&mut self, name: &str, expected: &[usize]) -> Result<TensorView<'a>, WeightsError> {
+    /// What the header says of a tensor that is taken now.
+    fn info(&mut self, name: &str, expected: &[usize]) -> Result<TensorInfo, WeightsError> {
         let (path, name) = (self.path.clone(), name.to_owned());
-        if !self.left.remove(&name) {
-            return Err(WeightsError::Missing { path, name, expected: expected.to_vec() });
+        let info = self.header.info(&name).filter(|_| self.left.remove(&name));
+        match info {
+            None => Err(WeightsError::Missing { path, name, expected: expected.to_vec() }),
+            Some(info) if info.shape != expected => {
+                let (actual, expected) = (info.shape.clone(), expected.to_vec());
+                Err(WeightsError::Shape { path, name, actual, expected })
+            }
+            Some(info) => Ok(info.clone()),
         }
-        let view = match self.file.tensor(&name) {
-            Ok(view) => view,
-            Err(source) => return Err(WeightsError::Corrupt { path, source }),
+    }
+
+    fn read<const N: usize, T>(
+        &mut self,
+        info: &TensorInfo,
+        convert: impl Fn([u8; N]) -> T,
+    ) -> Result<Vec<T>, WeightsError> {
+        let (first, end) = info.data_offsets;
+        let mut values = Vec::with_capacity((end - first) / N);
+        let mut left = end - first;
+        let mut piece = vec![0; left.min(READ_BYTES)];
+        let mut fill = |file: &mut File| -> io::Result<()> {
+            file.seek(SeekFrom::Start(self.start + first as u64))?;
+            while left > 0 {
+                let piece = &mut piece[..left.min(READ_BYTES)];
+                file.read_exact(piece)?;
+                values.extend(piece.as_chunks().0.iter().map(|bytes| convert(*bytes)));
+                left -= piece.len();
+            }
+            Ok(())
         };
-        if view.shape() != expected {
-            let (actual, expected) = (view.shape().to_vec(), expected.to_vec());
-            return Err(WeightsError::Shape { path, name, actual, expected });
+        match fill(&mut self.file) {
+            Ok(()) => Ok(values),
+            Err(source) => {
+                let path = self.path.clone();
+                Err(WeightsError::File(FileError::Unreadable { path, source }))
+            }
         }
-        Ok(view)
     }
 
     fn dtype(&self, name: &str, actual: Dtype, supported: &'static str) -> WeightsError {
@@ -212,9 +252,27 @@ impl<'a> Weights<'a> {
     }
 }
 
-fn floats<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    let (chunks, _) = bytes.as_chunks::<N>();
-    chunks.iter().map(|chunk| convert(*chunk)).collect()
+/// Where the tensors begin, and what they are.
+fn header(file: &mut File) -> Result<(u64, Metadata), SafeTensorError> {
+    let whole = file.metadata()?.len();
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(|_| SafeTensorError::HeaderTooSmall)?;
+    let length = u64::from_le_bytes(length);
+    if length > HEADER_MAX {
+        return Err(SafeTensorError::HeaderTooLarge);
+    }
+    let mut text = Vec::new();
+    file.take(length).read_to_end(&mut text)?;
+    if text.len() as u64 != length {
+        return Err(SafeTensorError::InvalidHeaderLength);
+    }
+    let header: Metadata =
+        serde_json::from_slice(&text).map_err(SafeTensorError::InvalidHeaderDeserialization)?;
+    let start = 8 + length;
+    if start.checked_add(header.data_len() as u64) != Some(whole) {
+        return Err(SafeTensorError::MetadataIncompleteBuffer);
+    }
+    Ok((start, header))
 }
 
 fn dims(shape: &[usize]) -> String {

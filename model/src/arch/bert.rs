@@ -70,7 +70,7 @@ impl Bert {
     /// Takes every tensor of the file. Where `calibration` is given, the weights become int8.
     pub(crate) fn load(
         config: &BertConfig,
-        mut weights: Weights<'_>,
+        mut weights: Weights,
         device: &Device,
         calibration: Option<&PackedBatch>,
     ) -> Result<Self, WeightsError> {

@@ -65,7 +65,7 @@ struct Names {
 impl StoredEmbeddings {
     pub(crate) fn take(
         config: &BertConfig,
-        weights: &mut Weights<'_>,
+        weights: &mut Weights,
     ) -> Result<Self, WeightsError> {
         let hidden = config.hidden_size;
         Ok(Self {
@@ -92,7 +92,7 @@ impl StoredLayer {
     /// Takes layer `index`.
     pub(crate) fn take(
         config: &BertConfig,
-        weights: &mut Weights<'_>,
+        weights: &mut Weights,
         index: usize,
     ) -> Result<Self, WeightsError> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
@@ -158,7 +158,7 @@ impl StoredLayer {
 impl StoredHead {
     pub(crate) fn take(
         config: &BertConfig,
-        weights: &mut Weights<'_>,
+        weights: &mut Weights,
     ) -> Result<Self, WeightsError> {
         let hidden = config.hidden_size;
         Ok(Self {
