@@ -40,9 +40,13 @@ impl Kernel for MultiplyAdds {
         let factor = simd.splat(black_box(0.5));
         let mut sums = [simd.splat(black_box(1.0)); CHAINS];
         for _ in 0..ROUNDS {
-            sums = sums.map(|sum| simd.fma(sum, factor, factor));
+            for sum in &mut sums {
+                *sum = simd.fma(*sum, factor, factor);
+            }
         }
-        black_box(sums.map(|sum| simd.largest(sum)));
+        for sum in sums {
+            black_box(simd.largest(sum));
+        }
         2 * S::LANES * CHAINS * ROUNDS
     }
 }
@@ -62,9 +66,13 @@ impl Kernel for Dots {
             // Read anew, so that no round's products are those of the round before.
             // SAFETY: four activations.
             let a = unsafe { simd.load_activations(black_box(&bytes).as_ptr()) };
-            sums = sums.map(|sum| simd.dot(sum, a, w));
+            for sum in &mut sums {
+                *sum = simd.dot(*sum, a, w);
+            }
         }
-        black_box(sums.map(|sum| simd.largest(simd.to_float(sum))));
+        for sum in sums {
+            black_box(simd.largest(simd.to_float(sum)));
+        }
         8 * S::LANES * CHAINS * ROUNDS
     }
 }
