@@ -154,6 +154,15 @@ impl Device {
         self.name.clone()
     }
 
+    /// Operations that one core could do in a second at most, a multiplication and an addition
+    /// counted as two: measured, with the widest instruction for this precision. `None` where it is
+    /// not known how to measure that.
+    pub fn peak_ops_per_s(&self, precision: Precision) -> Option<f64> {
+        match (self.backend, precision) {
+            (Backend::Flex | Backend::NdArray | Backend::Wgpu, Precision::F32) => None,
+        }
+    }
+
     /// Lengths that attention pads up to a multiple of. On a CPU every pair is computed on its own, so
     /// padding buys nothing; a GPU wants few launches.
     pub(crate) fn attention_step(&self) -> usize {

@@ -1,9 +1,12 @@
 //! Arguments → subcommand; one file each.
 
 mod arguments;
+mod bench;
 mod check;
 mod demo;
 mod error;
+mod input;
+mod lines;
 mod rerank;
 mod run;
 mod signals;
@@ -35,6 +38,8 @@ enum Command {
     Rerank(rerank::Arguments),
     /// Check configuration, model, broker and topics, and print what is in effect.
     Check(check::Arguments),
+    /// Measure a model on this hardware: pairs per second, and how long a set takes.
+    Bench(bench::Arguments),
 }
 
 // === impl Cli ===
@@ -47,6 +52,7 @@ impl Cli {
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Rerank(arguments) => rerank::run(arguments).await,
             Command::Check(arguments) => check::run(arguments).await,
+            Command::Bench(arguments) => bench::run(arguments).await,
         }
     }
 }
