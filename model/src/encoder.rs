@@ -151,6 +151,28 @@ impl CrossEncoder {
         &self.name
     }
 
+    /// Where it runs.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Nominal operations of scoring pairs of these lengths: every token through every layer, a
+    /// multiplication and an addition counted as two, embeddings and head left out. It measures the
+    /// network, to compare implementations by: ours leaves out what the logit does not need.
+    pub fn operations(&self, lengths: impl IntoIterator<Item = usize>) -> f64 {
+        let BertConfig { hidden_size, intermediate_size, layers, .. } = self.config;
+        let (hidden, intermediate) = (hidden_size as f64, intermediate_size as f64);
+        // Query, key, value and output; up and down.
+        let linears = 2.0 * (4.0 * hidden * hidden + 2.0 * hidden * intermediate);
+        let pair = |length: usize| {
+            let tokens = length as f64;
+            // Each token with each: its scores, and the sum they weigh.
+            let attention = 4.0 * tokens * hidden;
+            tokens * layers as f64 * (linears + attention)
+        };
+        lengths.into_iter().map(pair).sum()
+    }
+
     fn score_laid_out(&self, layout: &Layout) -> Result<Vec<f32>, ScoreError> {
         let logits = self.bert.forward(layout);
         let data = logits.try_into_data().map_err(|source| self.failed(source))?;
@@ -197,6 +219,18 @@ fn name_of(dir: &Path) -> String {
 mod tests {
     use super::*;
     use crate::device::{Backend, Kernels};
+
+    #[test]
+    fn operations_are_those_of_all_tokens_in_all_layers() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tiny-bert");
+        let device = Device::open(Backend::Flex).unwrap();
+        let encoder = CrossEncoder::load(&dir, &device, Precision::F32).unwrap();
+        // Two layers, 32 hidden, 64 intermediate.
+        let linears = 2 * (4 * 32 * 32 + 2 * 32 * 64);
+        let pair = |tokens: usize| 2 * tokens * (linears + 4 * tokens * 32);
+        assert_eq!(encoder.operations([10, 3]), (pair(10) + pair(3)) as f64);
+        assert_eq!(encoder.operations([]), 0.0);
+    }
 
     #[test]
     fn padding_inside_attention_does_not_change_scores() {

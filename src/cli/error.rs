@@ -37,7 +37,7 @@ pub enum CliError {
     #[error("the worker stopped")]
     Worker(#[from] worker::WorkerError),
     /// Scoring stopped.
-    #[error("cannot go on reranking")]
+    #[error("cannot go on scoring")]
     Scoring(#[source] engine::EngineError),
     /// A file could not be read.
     #[error("cannot read {path}")]
@@ -51,7 +51,22 @@ pub enum CliError {
     /// The results could not be written.
     #[error("cannot write to standard output")]
     Write(#[source] io::Error),
-    /// A line has no answer, and `--strict` was given.
+    /// There is nothing to measure with.
+    #[error("{path} holds no pair to score; give it candidate sets, one JSON object a line")]
+    NoPairs {
+        /// The input.
+        path: String,
+    },
+    /// A file could not be written.
+    #[error("cannot write {path}")]
+    WriteFile {
+        /// The file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A line has no answer, where one such line is the end.
     #[error("{place}")]
     BadLine {
         /// `file:line`.

@@ -1,9 +1,12 @@
 //! Arguments → subcommand; one file each.
 
 mod arguments;
+mod bench;
 mod check;
 mod demo;
 mod error;
+mod input;
+mod lines;
 mod model;
 mod rerank;
 mod run;
@@ -38,6 +41,8 @@ enum Command {
     Check(check::Arguments),
     /// Make and change model directories.
     Model(model::Arguments),
+    /// Measure a model on this hardware: pairs per second, and how long a set takes.
+    Bench(bench::Arguments),
 }
 
 // === impl Cli ===
@@ -51,6 +56,7 @@ impl Cli {
             Command::Rerank(arguments) => rerank::run(arguments).await,
             Command::Check(arguments) => check::run(arguments).await,
             Command::Model(arguments) => model::run(arguments),
+            Command::Bench(arguments) => bench::run(arguments).await,
         }
     }
 }

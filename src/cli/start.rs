@@ -19,6 +19,14 @@ impl TokenCounter for Counter {
         self.0.count(text)
     }
 
+    fn count_up_to(&self, text: &str, tokens_max: usize) -> usize {
+        self.0.count_up_to(text, tokens_max)
+    }
+
+    fn adds_up(&self, separator: &str) -> bool {
+        self.0.adds_up(separator)
+    }
+
     fn cut<'a>(&self, text: &'a str, tokens_max: usize) -> &'a str {
         self.0.cut(text, tokens_max)
     }

@@ -12,6 +12,17 @@ pub trait TokenCounter: Send + Sync {
     /// Tokens of `text`, without special tokens.
     fn count(&self, text: &str) -> usize;
 
+    /// Tokens of `text`; any number above `tokens_max` where it has more.
+    fn count_up_to(&self, text: &str, _tokens_max: usize) -> usize {
+        self.count(text)
+    }
+
+    /// Whether any texts with `separator` between them have the tokens of the parts, no more and no
+    /// fewer.
+    fn adds_up(&self, _separator: &str) -> bool {
+        false
+    }
+
     /// The longest start of `text` that has at most `tokens_max` tokens.
     fn cut<'a>(&self, text: &'a str, tokens_max: usize) -> &'a str;
 }
@@ -81,13 +92,23 @@ pub struct Assembler {
     template: Template,
     counter: Arc<dyn TokenCounter>,
     separator_tokens: usize,
+    /// Tokens of the parts are those of the whole.
+    adds_up: bool,
 }
 
 /// A passage that is in the text.
-#[derive(Clone, Copy)]
 struct Taken<'a> {
     index: usize,
     text: &'a str,
+    /// How it read when it was taken; `None` where it was cut.
+    rendered: Option<Rendered>,
+}
+
+/// A passage as the template has it.
+struct Rendered {
+    number: usize,
+    text: String,
+    tokens: usize,
 }
 
 /// What is in the text, best first, and what repeats it.
@@ -110,7 +131,8 @@ impl Assembler {
     pub fn new(settings: Settings, counter: Arc<dyn TokenCounter>) -> Result<Self, TemplateError> {
         let template = Template::new(&settings.template)?;
         let separator_tokens = counter.count(&settings.separator);
-        Ok(Self { settings, template, counter, separator_tokens })
+        let adds_up = counter.adds_up(&settings.separator);
+        Ok(Self { settings, template, counter, separator_tokens, adds_up })
     }
 
     /// The text for `passages`, which stand best first.
@@ -131,7 +153,7 @@ impl Assembler {
         Ok(PromptContext {
             text,
             tokens,
-            passages: self.arrange(&taken).iter().map(|taken| id(taken.index)).collect(),
+            passages: self.arrange(&taken).into_iter().map(|taken| id(taken.index)).collect(),
             duplicates: repeats
                 .iter()
                 .map(|repeat| Duplicate { id: id(repeat.index), of: id(repeat.of) })
@@ -159,18 +181,21 @@ impl Assembler {
             }
             let separator = if taken.is_empty() { 0 } else { self.separator_tokens };
             let room = left.saturating_sub(separator);
-            let tokens = self.tokens(passage, passage.text, taken.len() + 1)?;
+            let number = taken.len() + 1;
+            let text = self.render(passage, passage.text, number)?;
+            let tokens = self.counter.count_up_to(&text, room);
             if tokens <= room {
                 left = room - tokens;
-                taken.push(Taken { index, text: passage.text });
+                let rendered = Some(Rendered { number, text, tokens });
+                taken.push(Taken { index, text: passage.text, rendered });
                 if let (Some(seen), Some(shingles)) = (&mut duplicates, shingles) {
                     seen.add(index, shingles);
                 }
                 continue;
             }
             if self.settings.truncate {
-                let text = self.fit(passage, taken.len() + 1, room)?;
-                taken.extend(text.map(|text| Taken { index, text }));
+                let text = self.fit(passage, number, room)?;
+                taken.extend(text.map(|text| Taken { index, text, rendered: None }));
                 break;
             }
             misses += 1;
@@ -211,6 +236,7 @@ impl Assembler {
         let text = self.counter.cut(weakest.text, room).trim_end();
         if self.settings.truncate && !text.is_empty() && text.len() < weakest.text.len() {
             weakest.text = text;
+            weakest.rendered = None;
         } else {
             taken.pop();
         }
@@ -222,24 +248,35 @@ impl Assembler {
         taken: &[Taken<'_>],
     ) -> Result<(String, usize), AssembleError> {
         let mut text = String::new();
+        let mut sum = self.separator_tokens * taken.len().saturating_sub(1);
         for (place, taken) in self.arrange(taken).into_iter().enumerate() {
             if place > 0 {
                 text.push_str(&self.settings.separator);
             }
-            text.push_str(&self.render(&passages[taken.index], taken.text, place + 1)?);
+            match &taken.rendered {
+                Some(rendered) if rendered.number == place + 1 => {
+                    text.push_str(&rendered.text);
+                    sum += rendered.tokens;
+                }
+                _ => {
+                    let rendered = self.render(&passages[taken.index], taken.text, place + 1)?;
+                    text.push_str(&rendered);
+                    sum += if self.adds_up { self.counter.count(&rendered) } else { 0 };
+                }
+            }
         }
-        let tokens = if taken.is_empty() { 0 } else { self.counter.count(&text) };
+        let tokens = if self.adds_up { sum } else { self.counter.count(&text) };
         Ok((text, tokens))
     }
 
     /// Passages that stand best first, in the order of the text.
-    fn arrange<'a>(&self, taken: &[Taken<'a>]) -> Vec<Taken<'a>> {
+    fn arrange<'t, 'a>(&self, taken: &'t [Taken<'a>]) -> Vec<&'t Taken<'a>> {
         match self.settings.order {
-            Order::BestFirst => taken.to_vec(),
+            Order::BestFirst => taken.iter().collect(),
             // 1st, 3rd, 5th … 6th, 4th, 2nd.
             Order::BestAtEdges => {
                 let front = taken.iter().step_by(2);
-                front.chain(taken.iter().skip(1).step_by(2).rev()).copied().collect()
+                front.chain(taken.iter().skip(1).step_by(2).rev()).collect()
             }
         }
     }

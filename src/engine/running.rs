@@ -25,6 +25,8 @@ const TOKENIZERS_MAX: usize = 4;
 /// A running engine: a model, its threads, and the way in. Dropping it ends the threads.
 pub struct Engine {
     model: ModelIdentity,
+    encoder: CrossEncoder,
+    replicas: usize,
     /// `None` only while being dropped.
     sets: Option<async_channel::Sender<Incoming>>,
     threads: Vec<JoinHandle<()>>,
@@ -95,7 +97,23 @@ impl Engine {
         threads.push(spawn("dispatcher".to_owned(), move || dispatcher.run())?);
         let more = tokenizers::start(tokenizers, &tokenizer, &sets, &into_tokenized);
         threads.extend(more.map_err(StartError::Thread)?);
-        Ok(Self { model, sets: Some(into_sets), threads })
+        Ok(Self { model, encoder, replicas, sets: Some(into_sets), threads })
+    }
+
+    /// What computes.
+    pub fn device(&self) -> &Device {
+        self.encoder.device()
+    }
+
+    /// Threads that score.
+    pub fn replicas(&self) -> usize {
+        self.replicas
+    }
+
+    /// Nominal operations of scoring pairs of these numbers of tokens: see
+    /// [`CrossEncoder::operations`].
+    pub fn operations(&self, tokens: impl IntoIterator<Item = usize>) -> f64 {
+        self.encoder.operations(tokens)
     }
 }
 

@@ -12,6 +12,9 @@ pub(super) const RESERVED: &[&str] =
 pub(super) const RESULT_RESERVED: &[&str] =
     &["logit", "retrieval", "truncated", "status", "reason"];
 
+/// Of a result, beside its text and what the caller added.
+const RESULT_BYTES: usize = 320;
+
 /// The answer to a candidate set: one record of `crossrank.context.v1`.
 #[derive(Clone, Debug, Serialize)]
 pub struct RerankedContext {
@@ -269,9 +272,20 @@ impl TimingMs {
     }
 }
 
+/// Bytes of an answer, rather too many: a buffer that grows copies everything each time.
+fn bytes_about(answer: &RerankedContext) -> usize {
+    let escaped = |text: &str| text.len() + text.len() / 8;
+    let result = |result: &Ranked| {
+        let metadata = result.metadata.as_ref().map_or(0, |raw| raw.get().len());
+        RESULT_BYTES + result.text.as_deref().map_or(0, escaped) + metadata
+    };
+    let context = answer.context.as_ref().map_or(0, |context| escaped(&context.text));
+    RESULT_BYTES + context + answer.results.iter().map(result).sum::<usize>()
+}
+
 /// The value of the output record.
 pub fn encode(answer: &RerankedContext) -> Vec<u8> {
-    let mut json = Vec::with_capacity(4096);
+    let mut json = Vec::with_capacity(bytes_about(answer));
     match serde_json::to_writer(&mut json, answer) {
         Ok(()) => json,
         // Keys are strings, values are JSON, and a Vec takes every byte.

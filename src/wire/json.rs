@@ -21,6 +21,10 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Fields up to which comparing each with each is faster than sorting.
 const FEW: usize = 16;
 
+/// What the first allocation has room for.
+const USUAL_FIELDS: usize = 8;
+const USUAL_ITEMS: usize = 64;
+
 /// The fields of an object, in order, without duplicates.
 pub(super) struct Object<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -127,7 +131,7 @@ impl<'de> Visitor<'de> for ItemsVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut read = Items { items: Vec::new(), total: 0 };
+        let mut read = Items { items: Vec::with_capacity(self.max.min(USUAL_ITEMS)), total: 0 };
         while read.total < self.max {
             let Some(item) = seq.next_element()? else { return Ok(read) };
             read.items.push(item);
@@ -162,7 +166,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields { kept: Vec::new(), total: 0 };
+        let mut fields = Fields { kept: Vec::with_capacity(USUAL_FIELDS), total: 0 };
         while fields.total < FIELDS_MAX {
             let Some((Text(name), value)) = map.next_entry()? else { return Ok(fields) };
             fields.kept.push((name, value));

@@ -1,5 +1,6 @@
 //! The command as a person or a script meets it, without Kafka.
 
+mod bench;
 mod rerank;
 mod usage;
 

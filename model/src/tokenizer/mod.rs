@@ -1,8 +1,10 @@
 //! Text → token ids, as Hugging Face's tokenizers crate does it.
 
+mod encoder;
 mod pair;
-mod prefix;
+mod short;
 mod text;
+mod words;
 
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use tokenizers::{ModelWrapper, Tokenizer};
 
-use super::prefix::PrefixEncoder;
+use super::encoder::TextEncoder;
 use super::{TokenizerError, parse};
 use crate::config::{self, BertConfig};
 use crate::files;
@@ -50,7 +50,7 @@ pub struct PairTokenizer {
 
 #[derive(Debug)]
 struct Inner {
-    encoder: PrefixEncoder,
+    encoder: TextEncoder,
     limits: TokenLimits,
     cls: u32,
     sep: u32,
@@ -68,7 +68,7 @@ impl PairTokenizer {
         check_vocabulary(&path, &tokenizer, config.vocab_size)?;
         let (cls, sep) = layout(&path, &tokenizer)?;
         check_text_stays_text(&path, &tokenizer)?;
-        let encoder = PrefixEncoder::new(tokenizer);
+        let encoder = TextEncoder::new(tokenizer);
         Ok(Self { inner: Arc::new(Inner { encoder, limits, cls, sep }) })
     }
 

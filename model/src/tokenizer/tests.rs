@@ -107,3 +107,39 @@ fn cut_keeps_the_longest_beginning_that_counts_no_more() {
     assert_eq!(tokenizer.cut(text, 0), "");
     assert_eq!(tokenizer.cut("", 5), "");
 }
+
+#[test]
+fn texts_with_a_border_between_them_add_up() {
+    let tokenizer = TextTokenizer::load(&dir()).unwrap();
+    let pairs = [
+        ["the one", "and only"],
+        ["naïve", "e\u{301}"],
+        ["日本", "語。"],
+        ["", "the"],
+        ["##", "ing"],
+        ["x", "\u{301}y"],
+        ["run", "ning"],
+    ];
+    for separator in ["\n\n", " ", ",", "\n---\n", "."] {
+        assert!(tokenizer.adds_up(separator), "{separator:?}");
+        for [a, b] in pairs {
+            let parts: usize = [a, separator, b].map(|part| tokenizer.count(part)).iter().sum();
+            assert_eq!(tokenizer.count(&format!("{a}{separator}{b}")), parts, "{a} {b}");
+        }
+    }
+    for separator in ["", "x", " x", "\u{c}", "é ", "##x"] {
+        assert!(!tokenizer.adds_up(separator), "{separator:?}");
+    }
+}
+
+#[test]
+fn counting_goes_no_further_than_it_is_asked_to() {
+    let tokenizer = TextTokenizer::load(&dir()).unwrap();
+    let text = "The one, naïve café; unaffordable.".repeat(40);
+    let all = tokenizer.count(&text);
+    for tokens_max in [0, 1, 17, all - 1, all, all + 1] {
+        let counted = tokenizer.count_up_to(&text, tokens_max);
+        assert!(counted == all || (tokens_max < counted && counted < all), "{counted}");
+    }
+    assert!(tokenizer.count_up_to(&text, 17) < all / 4);
+}

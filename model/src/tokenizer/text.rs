@@ -1,15 +1,13 @@
 use std::path::Path;
-use std::sync::Arc;
 
-use tokenizers::Tokenizer;
-
+use super::encoder::TextEncoder;
 use super::{TokenizerError, parse};
 use crate::files::{self, FileError};
 
 /// Counts and cuts text by any tokenizer's tokens, for budgets.
 #[derive(Clone, Debug)]
 pub struct TextTokenizer {
-    tokenizer: Arc<Tokenizer>,
+    encoder: TextEncoder,
 }
 
 // === impl TextTokenizer ===
@@ -26,19 +24,31 @@ impl TextTokenizer {
                 .map_err(|source| FileError::Unreadable { path: path.clone(), source })?;
             (path, bytes)
         };
-        Ok(Self { tokenizer: Arc::new(parse(&path, &bytes)?) })
+        Ok(Self { encoder: TextEncoder::new(parse(&path, &bytes)?) })
     }
 
     /// Tokens of a text, without special tokens. A text that the tokenizer cannot encode counts one
     /// token a byte, so that a budget is rather undercut.
     pub fn count(&self, text: &str) -> usize {
-        self.tokenizer.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len())
+        self.count_up_to(text, usize::MAX)
+    }
+
+    /// Tokens of a text, or some larger number than `tokens_max` where it has more; as
+    /// [`count`](Self::count), but what is beyond need not be read.
+    pub fn count_up_to(&self, text: &str, tokens_max: usize) -> usize {
+        self.encoder.count_up_to(text, tokens_max).unwrap_or(text.len())
+    }
+
+    /// Whether any texts with `separator` between them have the tokens of the parts, no more and no
+    /// fewer.
+    pub fn adds_up(&self, separator: &str) -> bool {
+        self.encoder.is_parted_by(separator)
     }
 
     /// The longest beginning of a text that ends at a token's end and has at most `tokens_max` tokens
     /// when counted on its own.
     pub fn cut<'a>(&self, text: &'a str, tokens_max: usize) -> &'a str {
-        let Ok(encoding) = self.tokenizer.encode(text, false) else { return "" };
+        let Ok(encoding) = self.encoder.tokenizer().encode(text, false) else { return "" };
         if encoding.len() <= tokens_max {
             return text;
         }

@@ -1,7 +1,5 @@
 //! Candidate sets from files or standard input, answers to standard output.
 
-mod input;
-mod lines;
 mod output;
 
 use std::io::{self, IsTerminal, Write};
@@ -12,9 +10,9 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use self::input::{Content, Inputs};
-use self::lines::Line;
 use self::output::{Answer, Output};
+use super::input::{Content, Inputs};
+use super::lines::Line;
 use super::{CliError, ConfigArguments, ModelArguments, start};
 use crate::context::AssembleError;
 use crate::engine::Engine;

@@ -9,6 +9,30 @@ struct Pieces {
     spaces: bool,
 }
 
+/// Counts the same, but only as far as it is asked to, and knows which separators it sees alone.
+struct Quick(Pieces);
+
+// === impl Quick ===
+
+impl TokenCounter for Quick {
+    fn count(&self, text: &str) -> usize {
+        self.0.count(text)
+    }
+
+    fn count_up_to(&self, text: &str, tokens_max: usize) -> usize {
+        let tokens = self.count(text);
+        if tokens > tokens_max { tokens_max + 1 } else { tokens }
+    }
+
+    fn adds_up(&self, separator: &str) -> bool {
+        !self.0.spaces && separator.bytes().next().is_some_and(|b| !b.is_ascii_alphanumeric())
+    }
+
+    fn cut<'a>(&self, text: &'a str, tokens_max: usize) -> &'a str {
+        self.0.cut(text, tokens_max)
+    }
+}
+
 // === impl Pieces ===
 
 impl TokenCounter for Pieces {
@@ -68,7 +92,11 @@ fn assemble(settings: Settings, texts: &[&str]) -> PromptContext {
     assemble_by(Pieces { spaces: false }, settings, texts)
 }
 
-fn assemble_by(counter: Pieces, settings: Settings, texts: &[&str]) -> PromptContext {
+fn assemble_by(
+    counter: impl TokenCounter + 'static,
+    settings: Settings,
+    texts: &[&str],
+) -> PromptContext {
     let ids: Vec<String> = (0..texts.len()).map(|n| format!("d{n}")).collect();
     let passages: Vec<Passage<'_>> = ids
         .iter()
@@ -223,7 +251,9 @@ proptest! {
             order,
         };
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let context = assemble_by(Pieces { spaces }, settings, &texts);
+        let context = assemble_by(Pieces { spaces }, settings.clone(), &texts);
+        let quick = assemble_by(Quick(Pieces { spaces }), settings, &texts);
+        prop_assert_eq!(&quick, &context);
         prop_assert!(context.tokens <= tokens_max);
         prop_assert_eq!(context.tokens, Pieces { spaces }.count(&context.text));
         prop_assert!(truncate || context.truncated.is_none());

@@ -1,0 +1,120 @@
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use crossrank::engine::{EngineError, ModelIdentity, ScoreRequest, Scorer, SetScores};
+use crossrank::kafka::{KafkaSink, KafkaSource};
+use crossrank::stream::{PublishError, Record, RecordSink};
+use crossrank::wire;
+use crossrank::worker::Worker;
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+
+use crate::support::{self, NoOp};
+use crate::topics::Topics;
+use crate::{Run, cpu};
+
+/// Notes when the first set was to be scored.
+struct Timed {
+    scorer: NoOp,
+    since: Arc<OnceLock<Instant>>,
+}
+
+impl Scorer for Timed {
+    fn model(&self) -> &ModelIdentity {
+        self.scorer.model()
+    }
+
+    async fn score(&self, request: ScoreRequest) -> Result<SetScores, EngineError> {
+        self.since.get_or_init(Instant::now);
+        self.scorer.score(request).await
+    }
+}
+
+/// Counts what was delivered, and tells when that is all.
+struct Counted {
+    sink: KafkaSink,
+    done: Arc<Done>,
+}
+
+struct Done {
+    left: AtomicUsize,
+    bytes: AtomicU64,
+    at: OnceLock<Instant>,
+    rung: Notify,
+}
+
+impl RecordSink for Counted {
+    async fn publish(&self, topic: &str, record: Record) -> Result<(), PublishError> {
+        let bytes = record.value.as_ref().map_or(0, |value| value.len() as u64);
+        self.sink.publish(topic, record).await?;
+        self.done.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if self.done.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.done.at.get_or_init(Instant::now);
+            self.done.rung.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn flush(&self, wait_max: Duration) -> Result<(), PublishError> {
+        self.sink.flush(wait_max).await
+    }
+}
+
+/// Bytes of the answer to `set`.
+pub(crate) fn output_bytes(context: bool, set: &[u8]) -> usize {
+    let context = context.to_string();
+    let config = support::config(&[("kafka.brokers", "unused:1"), ("context.enabled", &context)]);
+    let reranker = support::reranker(&config, NoOp::new());
+    let set = wire::decode(Some(set), reranker.limits()).expect("a candidate set");
+    let answer = reranker.answer(set, Box::new(|| true), jiff::Timestamp::now());
+    Runtime::new().expect("a runtime").block_on(answer).expect("an answer").value.len()
+}
+
+/// Answers every record of the input with the worker.
+pub(crate) fn run(topics: &Topics, context: bool, with: &[String]) -> Run {
+    topics.with_output(|output| {
+        Runtime::new().expect("a runtime").block_on(answer_all(topics, output, context, with))
+    })
+}
+
+async fn answer_all(topics: &Topics, output: &str, context: bool, with: &[String]) -> Run {
+    let context = context.to_string();
+    let mut settings = vec![
+        ("kafka.brokers", topics.brokers.as_str()),
+        ("kafka.input_topic", &topics.input),
+        ("kafka.group", output),
+        ("worker.output_topic", output),
+        // Nothing is buried.
+        ("worker.dead_letter_topic", "none"),
+        ("context.enabled", &context),
+    ];
+    settings.extend(with.iter().map(|with| with.split_once('=').expect("KEY=VALUE")));
+    let config = support::config(&settings);
+    let since = Arc::default();
+    let scorer = Timed { scorer: NoOp::new(), since: Arc::clone(&since) };
+    let reranker = support::reranker(&config, scorer);
+    let done = Arc::new(Done {
+        left: AtomicUsize::new(topics.sets),
+        bytes: AtomicU64::new(0),
+        at: OnceLock::new(),
+        rung: Notify::new(),
+    });
+    let kafka = config.kafka;
+    let start = move || {
+        let sink = KafkaSink::start(&kafka).expect("a producer");
+        (KafkaSource::start(&kafka).expect("a consumer"), sink)
+    };
+    let (source, sink) = tokio::task::spawn_blocking(start).await.expect("a start");
+    let sink = Counted { sink, done: Arc::clone(&done) };
+    let cpu = cpu::seconds();
+    let worker = Worker::new(source, sink, reranker, output, config.worker);
+    worker.run(done.rung.notified()).await.expect("a worker that stops in order");
+    let (first, last) = (since.get().expect("a first set"), done.at.get().expect("a last set"));
+    let seconds = (*last - *first).as_secs_f64();
+    Run {
+        sets_per_s: topics.sets as f64 / seconds,
+        bytes_per_s: done.bytes.load(Ordering::Relaxed) as f64 / seconds,
+        cpu_seconds: cpu::seconds() - cpu,
+    }
+}

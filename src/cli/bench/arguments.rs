@@ -1,0 +1,89 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::{CliError, ConfigArguments, ModelArguments};
+use crate::config::{self, Reranking};
+
+/// What pairs per second are quoted at.
+const TOKENS_MAX: usize = 256;
+
+const EXAMPLE: &str = "The sets are scored once to warm up and then --repeat times, all of them in flight \
+    like a worker's backlog, from text to scores. Then sets of 10, 50 and 100 pairs are scored one at \
+    a time. Scores are never taken from a cache. The figures hold for a machine that does nothing \
+    else meanwhile.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(in crate::cli) struct Arguments {
+    /// Candidate sets, one JSON object a line, also gzipped; `-` is standard input.
+    #[arg(long, value_name = "SETS")]
+    pub(super) input: PathBuf,
+    /// Timed passes over the sets, of which the median counts.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) repeat: u16,
+    /// Pairs to score at most; the first ones are taken.
+    #[arg(long, value_name = "PAIRS", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(super) limit: Option<usize>,
+    /// Print one line of JSON instead of a table.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Write request id, candidate id and logit of every pair, tab-separated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) scores: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArguments,
+    #[command(flatten)]
+    model: ModelFlags,
+}
+
+/// Which model, and how it is run; wins over the configuration.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+struct ModelFlags {
+    /// A Hugging Face directory with config.json, tokenizer.json and model.safetensors.
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// What computes: flex (CPU), ndarray (CPU, slower), wgpu (Vulkan, Metal, DX12).
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// Number format of weights and activations: f32.
+    #[arg(long, value_name = "NAME")]
+    precision: Option<String>,
+    /// Tokens of a query and a passage together; longer passages are cut. 256 where neither this
+    /// nor the configuration says otherwise.
+    #[arg(long, value_name = "TOKENS")]
+    max_length: Option<usize>,
+    /// Threads that score. One per core on a CPU, one on a GPU, where neither this nor the
+    /// configuration says otherwise.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+// === impl Arguments ===
+
+impl Arguments {
+    /// The settings of all layers, with the default of a bench for what none of them says.
+    pub(super) fn settings(&self) -> Result<Reranking, CliError> {
+        let settings = self.load(self.model.max_length)?;
+        match settings.engine.tokens_max {
+            Some(_) => Ok(settings),
+            None => self.load(Some(TOKENS_MAX)),
+        }
+    }
+
+    fn load(&self, max_length: Option<usize>) -> Result<Reranking, CliError> {
+        let flags = &self.model;
+        let mut sources = self.config.sources(&ModelArguments {
+            model: flags.model.clone(),
+            backend: flags.backend.clone(),
+            precision: flags.precision.clone(),
+            max_length,
+            top_n: None,
+        });
+        let threads =
+            flags.threads.map(|n| ("engine.replicas".to_owned(), n.to_string(), "--threads"));
+        sources.flags.extend(threads);
+        Ok(config::load(sources)?.reranking()?)
+    }
+}
