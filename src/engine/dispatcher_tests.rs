@@ -5,103 +5,181 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::bounded;
+use tokio::sync::oneshot;
 
 use super::*;
+use crate::engine::{PairError, SetScores};
 
 type Reply = oneshot::Receiver<Result<SetScores, EngineError>>;
 
+/// One replica that takes one batch at a time.
+const SIZES: Sizes = Sizes {
+    replicas: 1,
+    ahead_max: 1,
+    batch_tokens_max: 16,
+    queue_tokens_max: 1000,
+    cache_pairs_max: 0,
+};
+
 struct Stage {
     sets: Option<Sender<Tokenized>>,
-    batches: Receiver<Vec<Waiting>>,
+    batches: Receiver<Vec<Keyed>>,
     events: Sender<Event>,
     dispatcher: JoinHandle<()>,
+    /// The number of the next pair that is unlike any other.
+    next: std::cell::Cell<u64>,
 }
 
+/// A set on its way in.
+struct Set {
+    tokenized: Tokenized,
+    scores: Reply,
+}
+
+// === impl Stage ===
+
 impl Stage {
-    fn start(batch_tokens_max: usize, queue_tokens_max: usize, ahead_max: usize) -> Self {
+    fn start(sizes: Sizes) -> Self {
         let (into_sets, sets) = bounded(0);
-        let (into_events, events) = bounded(ahead_max);
-        let (into_batches, batches) = bounded(ahead_max);
+        let (into_events, events) = bounded(sizes.ahead_max);
+        let (into_batches, batches) = bounded(sizes.ahead_max);
         let channels = Channels { sets, events, batches: into_batches };
-        let dispatcher = Dispatcher::new(channels, batch_tokens_max, queue_tokens_max, ahead_max);
+        let dispatcher = Dispatcher::new(channels, sizes);
         let dispatcher = std::thread::spawn(move || dispatcher.run());
-        Self { sets: Some(into_sets), batches, events: into_events, dispatcher }
+        let next = std::cell::Cell::new(1000);
+        Self { sets: Some(into_sets), batches, events: into_events, dispatcher, next }
     }
 
-    fn send(&self, lengths: &[usize], wanted: &Arc<AtomicBool>) -> Reply {
-        let pair = |&n: &usize| {
-            (n > 0).then(|| Pair { ids: vec![1; n], types: vec![0; n], truncated: false })
+    fn send(&self, set: Set) -> Reply {
+        self.sets.as_ref().unwrap().send(set.tokenized).unwrap();
+        set.scores
+    }
+
+    /// A set of pairs unlike any other; a length of 0 was refused by the tokenizer.
+    fn set(&self, lengths: &[usize]) -> Set {
+        let pair = |&tokens: &usize| {
+            self.next.set(self.next.get() + 1);
+            (tokens > 0).then(|| Keyed::numbered(self.next.get(), tokens))
         };
-        let (reply, scores) = oneshot::channel();
-        let wanted = Arc::clone(wanted);
-        let set = Tokenized {
-            query_truncated: false,
-            pairs: lengths.iter().map(pair).collect(),
-            wanted: Box::new(move || wanted.load(Ordering::Acquire)),
-            since: Instant::now(),
-            reply,
-        };
-        self.sets.as_ref().unwrap().send(set).unwrap();
-        scores
+        set_of(lengths.iter().map(pair).collect())
     }
 
     /// Answers one batch: the logit of a pair is its number of tokens.
-    fn answer_one(&self) {
+    fn answer_one(&self) -> Vec<Keyed> {
         let members = self.batches.recv().unwrap();
-        let logits = members.iter().map(|w| w.pair.ids.len() as f32).collect();
+        let answered = members.iter().map(|k| Keyed { key: k.key, pair: k.pair.clone() });
+        let answered = answered.collect();
+        let logits = members.iter().map(|k| k.pair.ids.len() as f32).collect();
         self.events.send(Event::Scored { members, logits }).unwrap();
+        answered
     }
 
     fn end(mut self) {
         self.sets = None;
         self.dispatcher.join().unwrap();
+        assert_eq!(self.batches.iter().count(), 0, "nothing more was scored");
     }
+}
+
+// === impl Set ===
+
+impl Set {
+    fn wanted(mut self, wanted: &Arc<AtomicBool>) -> Self {
+        let wanted = Arc::clone(wanted);
+        self.tokenized.wanted = Box::new(move || wanted.load(Ordering::Acquire));
+        self
+    }
+
+    fn since(mut self, since: Instant) -> Self {
+        self.tokenized.since = since;
+        self
+    }
+
+    fn deadline(mut self, deadline: Instant) -> Self {
+        self.tokenized.deadline = Some(deadline);
+        self
+    }
+}
+
+fn set_of(pairs: Vec<Option<Keyed>>) -> Set {
+    let (reply, scores) = oneshot::channel();
+    let tokenized = Tokenized {
+        query_truncated: false,
+        pairs,
+        deadline: None,
+        wanted: Box::new(|| true),
+        since: Instant::now(),
+        reply,
+    };
+    Set { tokenized, scores }
+}
+
+/// A set of 16-token pairs by number: the same number is the same pair.
+fn numbered(numbers: &[u64]) -> Set {
+    set_of(numbers.iter().map(|&number| Some(Keyed::numbered(number, 16))).collect())
 }
 
 fn wanted() -> Arc<AtomicBool> {
     Arc::new(AtomicBool::new(true))
 }
 
+fn scores(reply: Reply) -> SetScores {
+    reply.blocking_recv().unwrap().unwrap()
+}
+
 fn logits(reply: Reply) -> Vec<Result<f32, PairError>> {
-    reply.blocking_recv().unwrap().unwrap().pairs.into_iter().map(|pair| pair.logit).collect()
+    scores(reply).pairs.into_iter().map(|pair| pair.logit).collect()
+}
+
+/// Which pairs the model did not run for. All have a logit.
+fn cached(reply: Reply) -> Vec<bool> {
+    let pair = |pair: crate::engine::PairScore| pair.logit.map(|_| pair.cached).unwrap();
+    scores(reply).pairs.into_iter().map(pair).collect()
+}
+
+fn is(batch: &[Keyed], number: u64) -> bool {
+    batch.iter().map(|keyed| keyed.key).eq([Keyed::numbered(number, 1).key])
 }
 
 #[test]
 fn scores_come_back_in_the_order_of_the_request() {
-    let stage = Stage::start(16, 1000, 1);
-    let reply = stage.send(&[9, 3, 12, 4], &wanted());
-    (0..2).for_each(|_| stage.answer_one());
+    let stage = Stage::start(SIZES);
+    let reply = stage.send(stage.set(&[9, 3, 12, 4]));
+    (0..2).for_each(|_| drop(stage.answer_one()));
     assert_eq!(logits(reply), [Ok(9.0), Ok(3.0), Ok(12.0), Ok(4.0)]);
     stage.end();
 }
 
 #[test]
 fn a_passage_that_cannot_be_tokenised_does_not_fail_its_set() {
-    let stage = Stage::start(16, 1000, 1);
-    let reply = stage.send(&[9, 0], &wanted());
+    let stage = Stage::start(SIZES);
+    let reply = stage.send(stage.set(&[9, 0]));
     stage.answer_one();
     assert_eq!(logits(reply), [Ok(9.0), Err(PairError::Tokenization)]);
-    let nothing = stage.send(&[0, 0], &wanted());
+    let nothing = stage.send(stage.set(&[0, 0]));
     assert_eq!(logits(nothing), [Err(PairError::Tokenization); 2]);
     stage.end();
 }
 
 #[test]
 fn a_logit_that_is_not_finite_does_not_fail_its_set() {
-    let stage = Stage::start(16, 1000, 1);
-    let reply = stage.send(&[5, 5], &wanted());
+    let stage = Stage::start(Sizes { cache_pairs_max: 10, ..SIZES });
+    let reply = stage.send(set_of((1..3).map(|n| Some(Keyed::numbered(n, 5))).collect()));
     let members = stage.batches.recv().unwrap();
     stage.events.send(Event::Scored { members, logits: vec![f32::NAN, 1.0] }).unwrap();
     assert_eq!(logits(reply), [Err(PairError::NotFinite), Ok(1.0)]);
+    let again = stage.send(numbered(&[1]));
+    stage.answer_one();
+    assert_eq!(cached(again), [false], "no number is no score to remember");
     stage.end();
 }
 
 #[test]
 fn a_set_that_is_no_longer_wanted_is_answered_without_being_scored() {
-    let stage = Stage::start(16, 1000, 1);
+    let stage = Stage::start(SIZES);
     let (first, second) = (wanted(), wanted());
-    let begun = stage.send(&[16, 16], &first);
-    let waiting = stage.send(&[16, 16], &second);
+    let begun = stage.send(stage.set(&[16, 16]).wanted(&first));
+    let waiting = stage.send(stage.set(&[16, 16]).wanted(&second));
     let members = stage.batches.recv().unwrap();
     first.store(false, Ordering::Release);
     second.store(false, Ordering::Release);
@@ -114,11 +192,11 @@ fn a_set_that_is_no_longer_wanted_is_answered_without_being_scored() {
 
 #[test]
 fn pairs_of_a_caller_that_went_away_are_not_scored() {
-    let stage = Stage::start(16, 1000, 1);
-    let first = stage.send(&[16], &wanted());
-    drop(stage.send(&[8, 8], &wanted()));
-    let last = stage.send(&[12], &wanted());
-    (0..2).for_each(|_| stage.answer_one());
+    let stage = Stage::start(SIZES);
+    let first = stage.send(stage.set(&[16]));
+    drop(stage.send(stage.set(&[8, 8])));
+    let last = stage.send(stage.set(&[12]));
+    (0..2).for_each(|_| drop(stage.answer_one()));
     assert_eq!(logits(first), [Ok(16.0)]);
     assert_eq!(logits(last), [Ok(12.0)]);
     stage.end();
@@ -126,34 +204,210 @@ fn pairs_of_a_caller_that_went_away_are_not_scored() {
 
 #[test]
 fn no_set_is_taken_while_too_many_tokens_wait() {
-    let stage = Stage::start(10, 20, 1);
-    let first = stage.send(&[10, 10, 10], &wanted());
-    let blocked = {
-        let (reply, _scores) = oneshot::channel();
-        let set = Tokenized {
-            query_truncated: false,
-            pairs: Vec::new(),
-            wanted: Box::new(|| true),
-            since: Instant::now(),
-            reply,
-        };
-        stage.sets.as_ref().unwrap().send_timeout(set, 3 * SWEEP_INTERVAL)
+    let stage = Stage::start(Sizes { queue_tokens_max: 32, ..SIZES });
+    let refused = |set: Set| {
+        let sets = stage.sets.as_ref().unwrap();
+        sets.send_timeout(set.tokenized, 3 * SWEEP_INTERVAL).is_err()
     };
-    assert!(blocked.is_err(), "20 tokens wait behind the batch that was handed out");
-    (0..3).for_each(|_| stage.answer_one());
+    let first = stage.send(stage.set(&[16, 16, 16]));
+    assert!(refused(stage.set(&[1])), "32 tokens wait behind the batch that was handed out");
+    (0..3).for_each(|_| drop(stage.answer_one()));
     assert_eq!(logits(first).len(), 3);
-    drop(stage.send(&[1], &wanted()));
+    let shared = [stage.send(numbered(&[1])), stage.send(numbered(&[1, 1]))];
+    assert!(refused(numbered(&[1])), "two more wait for the pair that was handed out");
+    stage.answer_one();
+    shared.into_iter().for_each(|reply| drop(logits(reply)));
     stage.end();
 }
 
 #[test]
 fn a_lost_replica_answers_every_open_set_with_the_reason() {
-    let stage = Stage::start(16, 1000, 1);
-    let replies = [stage.send(&[16], &wanted()), stage.send(&[16], &wanted())];
+    let stage = Stage::start(SIZES);
+    let sets = [stage.set(&[16]), stage.set(&[16]), numbered(&[1]), numbered(&[1])];
+    let replies = sets.map(|set| stage.send(set));
+    let _lost = stage.batches.recv().unwrap();
     stage.events.send(Event::Lost { reason: "device lost".to_owned() }).unwrap();
     for reply in replies {
         let error = reply.blocking_recv().unwrap().unwrap_err();
         assert_eq!(error, EngineError::Lost { reason: "device lost".to_owned() });
     }
+    stage.end();
+}
+
+#[test]
+fn an_identical_pair_is_scored_once_for_all_who_wait() {
+    let stage = Stage::start(SIZES);
+    let first = stage.send(numbered(&[1, 2]));
+    let second = stage.send(numbered(&[2, 3, 1]));
+    let third = stage.send(numbered(&[3, 3]));
+    assert!(is(&stage.answer_one(), 1) && is(&stage.answer_one(), 2));
+    assert_eq!(cached(first), [false, false]);
+    assert!(is(&stage.answer_one(), 3));
+    assert_eq!(cached(second), [true, false, true]);
+    assert_eq!(cached(third), [true, true]);
+    stage.end();
+}
+
+#[test]
+fn a_pair_that_was_scored_is_known_to_later_sets() {
+    let stage = Stage::start(Sizes { cache_pairs_max: 10, ..SIZES });
+    let first = stage.send(numbered(&[1, 2]));
+    (0..2).for_each(|_| drop(stage.answer_one()));
+    assert_eq!(cached(first), [false, false]);
+    let known = stage.send(numbered(&[2, 1]));
+    assert_eq!(logits(known), [Ok(16.0), Ok(16.0)], "without a replica");
+    let partly = stage.send(numbered(&[2, 3]));
+    assert!(is(&stage.answer_one(), 3));
+    assert_eq!(cached(partly), [true, false]);
+    stage.end();
+}
+
+#[test]
+fn a_cache_is_bounded_and_can_be_off() {
+    for (cache_pairs_max, known) in [(0, [false, false]), (1, [false, true])] {
+        let stage = Stage::start(Sizes { cache_pairs_max, ..SIZES });
+        let first = stage.send(numbered(&[1, 2]));
+        (0..2).for_each(|_| drop(stage.answer_one()));
+        assert_eq!(logits(first).len(), 2);
+        let again = stage.send(numbered(&[1, 2]));
+        known.iter().filter(|known| !**known).for_each(|_| drop(stage.answer_one()));
+        assert_eq!(cached(again), known);
+        stage.end();
+    }
+}
+
+#[test]
+fn a_caller_that_leaves_does_not_take_the_logit_that_others_wait_for() {
+    let stage = Stage::start(SIZES);
+    let busy = stage.send(stage.set(&[16]));
+    let unwanted = wanted();
+    let refused = stage.send(numbered(&[1, 2]).wanted(&unwanted));
+    drop(stage.send(numbered(&[1, 3])));
+    let waits = stage.send(numbered(&[1]));
+    unwanted.store(false, Ordering::Release);
+    assert_eq!(refused.blocking_recv().unwrap(), Err(EngineError::Unwanted));
+    stage.answer_one();
+    assert_eq!(logits(busy), [Ok(16.0)]);
+    assert!(is(&stage.answer_one(), 1), "2 and 3 have nobody left");
+    assert_eq!(cached(waits), [false], "the model ran for the one who stayed");
+    stage.end();
+}
+
+#[test]
+fn a_logit_is_kept_even_if_all_who_waited_left_while_it_was_computed() {
+    let stage = Stage::start(Sizes { cache_pairs_max: 10, ..SIZES });
+    let left = stage.send(numbered(&[1]));
+    let members = stage.batches.recv().unwrap();
+    drop(left);
+    // By the time that this is sorted out, the set that left was swept.
+    let unwanted = stage.send(numbered(&[2]).wanted(&Arc::new(AtomicBool::new(false))));
+    assert_eq!(unwanted.blocking_recv().unwrap(), Err(EngineError::Unwanted));
+    let attached = stage.send(numbered(&[1]));
+    stage.events.send(Event::Scored { members, logits: vec![4.0] }).unwrap();
+    assert_eq!(logits(attached), [Ok(4.0)]);
+    assert_eq!(logits(stage.send(numbered(&[1]))), [Ok(4.0)]);
+    stage.end();
+}
+
+#[test]
+fn the_set_with_the_earliest_deadline_goes_first() {
+    let stage = Stage::start(SIZES);
+    let now = Instant::now();
+    let soon = |ms| now + Duration::from_millis(ms);
+    let sets = [
+        stage.set(&[16]),
+        numbered(&[1]).since(now),
+        numbered(&[2]).since(soon(1)),
+        numbered(&[3]).since(now).deadline(now + Duration::from_secs(3600)),
+        numbered(&[4]).since(now).deadline(soon(800)),
+        numbered(&[5]).since(now).deadline(soon(200)),
+        // Shares pair 2, and cannot wait as long.
+        numbered(&[2]).since(now).deadline(soon(500)),
+    ];
+    let replies = sets.map(|set| stage.send(set));
+    stage.answer_one();
+    let order: Vec<u64> = (0..5)
+        .map(|_| {
+            let batch = stage.answer_one();
+            (1..6).find(|&number| is(&batch, number)).unwrap()
+        })
+        .collect();
+    assert_eq!(order, [5, 2, 4, 1, 3], "a far deadline is worth as much as none");
+    replies.into_iter().for_each(|reply| drop(logits(reply)));
+    stage.end();
+}
+
+#[test]
+fn a_set_is_not_overtaken_by_what_comes_much_later_whatever_its_deadline() {
+    let stage = Stage::start(SIZES);
+    let now = Instant::now() + PATIENCE;
+    let past = now - PATIENCE;
+    let sets = [
+        stage.set(&[16]),
+        numbered(&[1]).since(now - Duration::from_secs(1)),
+        numbered(&[2]).since(now).deadline(past),
+        numbered(&[3]).since(now - Duration::from_secs(1) - PATIENCE),
+    ];
+    let replies = sets.map(|set| stage.send(set));
+    stage.answer_one();
+    assert!(is(&stage.answer_one(), 3), "it has waited long enough");
+    assert!(is(&stage.answer_one(), 2) && is(&stage.answer_one(), 1));
+    replies.into_iter().for_each(|reply| drop(logits(reply)));
+    stage.end();
+}
+
+#[test]
+fn one_set_on_an_idle_engine_keeps_every_replica_busy_until_the_end() {
+    let lengths = |pairs: usize| (0..pairs).map(|i| 30 + 37 * i % 120).collect::<Vec<_>>();
+    for (replicas, pairs) in [(2, 10), (2, 50), (2, 100), (3, 31), (4, 100), (8, 50), (8, 100)] {
+        let stage = Stage::start(Sizes {
+            replicas,
+            ahead_max: 2 * replicas,
+            batch_tokens_max: 512,
+            queue_tokens_max: 100_000,
+            ..SIZES
+        });
+        let lengths = lengths(pairs);
+        let reply = stage.send(stage.set(&lengths));
+        let mut left: usize = lengths.iter().sum();
+        let mut loads = vec![0; replicas];
+        let mut running: Vec<Option<Vec<Keyed>>> = (0..replicas).map(|_| None).collect();
+        while left > 0 {
+            // The replica that has computed least is free next, and takes the next batch.
+            let free = (0..replicas).min_by_key(|&r| loads[r]).unwrap();
+            if let Some(members) = running[free].take() {
+                let logits = vec![1.0; members.len()];
+                stage.events.send(Event::Scored { members, logits }).unwrap();
+            }
+            let batch = stage.batches.recv().unwrap();
+            let tokens: usize = batch.iter().map(|keyed| keyed.pair.ids.len()).sum();
+            loads[free] += tokens;
+            left -= tokens;
+            running[free] = Some(batch);
+        }
+        for members in running.into_iter().flatten() {
+            let logits = vec![1.0; members.len()];
+            stage.events.send(Event::Scored { members, logits }).unwrap();
+        }
+        assert_eq!(logits(reply), vec![Ok(1.0); pairs]);
+        let (least, most) = (loads.iter().min().unwrap(), loads.iter().max().unwrap());
+        assert!(most - least <= 149, "{pairs} pairs of at most 149 tokens: {loads:?}");
+        stage.end();
+    }
+}
+
+#[test]
+fn the_memory_of_a_batch_is_used_again() {
+    let stage = Stage::start(SIZES);
+    let place = || {
+        let reply = stage.send(stage.set(&[16]));
+        let members = stage.batches.recv().unwrap();
+        let place = members.as_ptr();
+        stage.events.send(Event::Scored { members, logits: vec![1.0] }).unwrap();
+        logits(reply);
+        place
+    };
+    let first = place();
+    assert_eq!(place(), first);
     stage.end();
 }
