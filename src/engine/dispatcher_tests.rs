@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{RecvTimeoutError, bounded};
 use tokio::sync::oneshot;
 
 use super::*;
 use crate::engine::{PairError, SetScores};
 
 type Reply = oneshot::Receiver<Result<SetScores, EngineError>>;
+
+/// Longer than anything takes here: what waits this long waits for ever.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// One replica that takes one batch at a time.
 const SIZES: Sizes = Sizes {
@@ -51,7 +54,8 @@ impl Stage {
     }
 
     fn send(&self, set: Set) -> Reply {
-        self.sets.as_ref().unwrap().send(set.tokenized).unwrap();
+        let sets = self.sets.as_ref().unwrap();
+        assert!(sets.send_timeout(set.tokenized, WAIT_MAX).is_ok(), "no set is taken");
         set.scores
     }
 
@@ -64,9 +68,13 @@ impl Stage {
         set_of(lengths.iter().map(pair).collect())
     }
 
+    fn batch(&self) -> Vec<Keyed> {
+        self.batches.recv_timeout(WAIT_MAX).unwrap()
+    }
+
     /// Answers one batch: the logit of a pair is its number of tokens.
     fn answer_one(&self) -> Vec<Keyed> {
-        let members = self.batches.recv().unwrap();
+        let members = self.batch();
         let answered = members.iter().map(|k| Keyed { key: k.key, pair: k.pair.clone() });
         let answered = answered.collect();
         let logits = members.iter().map(|k| k.pair.ids.len() as f32).collect();
@@ -76,8 +84,9 @@ impl Stage {
 
     fn end(mut self) {
         self.sets = None;
+        let more = self.batches.recv_timeout(WAIT_MAX).map(|batch| batch.len());
+        assert_eq!(more, Err(RecvTimeoutError::Disconnected), "nothing more is scored");
         self.dispatcher.join().unwrap();
-        assert_eq!(self.batches.iter().count(), 0, "nothing more was scored");
     }
 }
 
@@ -123,8 +132,14 @@ fn wanted() -> Arc<AtomicBool> {
     Arc::new(AtomicBool::new(true))
 }
 
+fn received(reply: Reply) -> Result<SetScores, EngineError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let received = runtime.block_on(async { tokio::time::timeout(WAIT_MAX, reply).await });
+    received.expect("no answer comes").unwrap()
+}
+
 fn scores(reply: Reply) -> SetScores {
-    reply.blocking_recv().unwrap().unwrap()
+    received(reply).unwrap()
 }
 
 fn logits(reply: Reply) -> Vec<Result<f32, PairError>> {
@@ -165,7 +180,7 @@ fn a_passage_that_cannot_be_tokenised_does_not_fail_its_set() {
 fn a_logit_that_is_not_finite_does_not_fail_its_set() {
     let stage = Stage::start(Sizes { cache_pairs_max: 10, ..SIZES });
     let reply = stage.send(set_of((1..3).map(|n| Some(Keyed::numbered(n, 5))).collect()));
-    let members = stage.batches.recv().unwrap();
+    let members = stage.batch();
     stage.events.send(Event::Scored { members, logits: vec![f32::NAN, 1.0] }).unwrap();
     assert_eq!(logits(reply), [Err(PairError::NotFinite), Ok(1.0)]);
     let again = stage.send(numbered(&[1]));
@@ -180,10 +195,10 @@ fn a_set_that_is_no_longer_wanted_is_answered_without_being_scored() {
     let (first, second) = (wanted(), wanted());
     let begun = stage.send(stage.set(&[16, 16]).wanted(&first));
     let waiting = stage.send(stage.set(&[16, 16]).wanted(&second));
-    let members = stage.batches.recv().unwrap();
+    let members = stage.batch();
     first.store(false, Ordering::Release);
     second.store(false, Ordering::Release);
-    assert_eq!(waiting.blocking_recv().unwrap(), Err(EngineError::Unwanted));
+    assert_eq!(received(waiting), Err(EngineError::Unwanted));
     stage.events.send(Event::Scored { members, logits: vec![1.0] }).unwrap();
     stage.answer_one();
     assert_eq!(logits(begun), [Ok(1.0), Ok(16.0)], "what was begun is finished");
@@ -225,10 +240,10 @@ fn a_lost_replica_answers_every_open_set_with_the_reason() {
     let stage = Stage::start(SIZES);
     let sets = [stage.set(&[16]), stage.set(&[16]), numbered(&[1]), numbered(&[1])];
     let replies = sets.map(|set| stage.send(set));
-    let _lost = stage.batches.recv().unwrap();
+    let _lost = stage.batch();
     stage.events.send(Event::Lost { reason: "device lost".to_owned() }).unwrap();
     for reply in replies {
-        let error = reply.blocking_recv().unwrap().unwrap_err();
+        let error = received(reply).unwrap_err();
         assert_eq!(error, EngineError::Lost { reason: "device lost".to_owned() });
     }
     stage.end();
@@ -285,7 +300,7 @@ fn a_caller_that_leaves_does_not_take_the_logit_that_others_wait_for() {
     drop(stage.send(numbered(&[1, 3])));
     let waits = stage.send(numbered(&[1]));
     unwanted.store(false, Ordering::Release);
-    assert_eq!(refused.blocking_recv().unwrap(), Err(EngineError::Unwanted));
+    assert_eq!(received(refused), Err(EngineError::Unwanted));
     stage.answer_one();
     assert_eq!(logits(busy), [Ok(16.0)]);
     assert!(is(&stage.answer_one(), 1), "2 and 3 have nobody left");
@@ -297,11 +312,11 @@ fn a_caller_that_leaves_does_not_take_the_logit_that_others_wait_for() {
 fn a_logit_is_kept_even_if_all_who_waited_left_while_it_was_computed() {
     let stage = Stage::start(Sizes { cache_pairs_max: 10, ..SIZES });
     let left = stage.send(numbered(&[1]));
-    let members = stage.batches.recv().unwrap();
+    let members = stage.batch();
     drop(left);
     // By the time that this is sorted out, the set that left was swept.
     let unwanted = stage.send(numbered(&[2]).wanted(&Arc::new(AtomicBool::new(false))));
-    assert_eq!(unwanted.blocking_recv().unwrap(), Err(EngineError::Unwanted));
+    assert_eq!(received(unwanted), Err(EngineError::Unwanted));
     let attached = stage.send(numbered(&[1]));
     stage.events.send(Event::Scored { members, logits: vec![4.0] }).unwrap();
     assert_eq!(logits(attached), [Ok(4.0)]);
@@ -379,7 +394,7 @@ fn one_set_on_an_idle_engine_keeps_every_replica_busy_until_the_end() {
                 let logits = vec![1.0; members.len()];
                 stage.events.send(Event::Scored { members, logits }).unwrap();
             }
-            let batch = stage.batches.recv().unwrap();
+            let batch = stage.batch();
             let tokens: usize = batch.iter().map(|keyed| keyed.pair.ids.len()).sum();
             loads[free] += tokens;
             left -= tokens;
@@ -401,7 +416,7 @@ fn the_memory_of_a_batch_is_used_again() {
     let stage = Stage::start(SIZES);
     let place = || {
         let reply = stage.send(stage.set(&[16]));
-        let members = stage.batches.recv().unwrap();
+        let members = stage.batch();
         let place = members.as_ptr();
         stage.events.send(Event::Scored { members, logits: vec![1.0] }).unwrap();
         logits(reply);
