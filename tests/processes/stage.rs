@@ -88,7 +88,8 @@ impl Stage {
     /// where only the first tokens are read.
     pub(crate) fn produce_large(&self, ids: Range<usize>, candidates: usize, chars: usize) {
         let text = "a passage that goes on and on ".repeat(chars / 30);
-        let candidate = |id| json!({"id": id.to_string(), "text": format!("{id} is {text}")});
+        let candidate =
+            |id: usize| json!({"id": id.to_string(), "text": format!("{id} is {text}")});
         let candidates: Vec<_> = (0..candidates).map(candidate).collect();
         for id in ids {
             let set = json!({
