@@ -10,7 +10,7 @@ use super::open_set::OpenSet;
 use super::packer::BatchPacker;
 use super::queue::{Owner, PairQueue};
 use super::replica::Event;
-use super::tokenizers::Tokenized;
+use super::tokenizers::Part;
 
 /// How often sets that wait are asked whether they are still wanted. Bounds how long a rebalance
 /// waits for work that was not started.
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The dispatcher's ends of the channels.
 pub(super) struct Channels {
     /// Sets from the tokenizers.
-    pub(super) sets: Receiver<Tokenized>,
+    pub(super) parts: Receiver<Part>,
     /// Answers of the replicas.
     pub(super) events: Receiver<Event>,
     /// Batches for the replicas; its capacity is what may be ahead of them.
@@ -48,7 +48,6 @@ pub(super) struct Dispatcher {
     queue: PairQueue,
     cache: ScoreCache,
     open: HashMap<u64, OpenSet>,
-    next_set: u64,
     /// Batches handed out and not answered.
     ahead: usize,
     /// Batches that came back, for their memory.
@@ -69,7 +68,6 @@ impl Dispatcher {
             queue: PairQueue::new(BatchPacker::new(sizes.batch_tokens_max, sizes.replicas)),
             cache: ScoreCache::new(sizes.cache_pairs_max),
             open: HashMap::new(),
-            next_set: 0,
             ahead: 0,
             spare: Vec::new(),
             closing: false,
@@ -94,15 +92,15 @@ impl Dispatcher {
     fn turn(&mut self) -> Result<(), String> {
         let full = self.queue.tokens() >= self.sizes.queue_tokens_max;
         let nothing = never();
-        let sets = if full || self.closing { &nothing } else { &self.channels.sets };
+        let parts = if full || self.closing { &nothing } else { &self.channels.parts };
         select_biased! {
             recv(self.channels.events) -> event => match event {
                 Ok(Event::Scored { members, logits }) => self.scored(members, &logits),
                 Ok(Event::Lost { reason }) => return Err(reason),
                 Err(_) => return Err("every replica is gone".to_owned()),
             },
-            recv(sets) -> set => match set {
-                Ok(set) => self.opened(set),
+            recv(parts) -> part => match part {
+                Ok(part) => self.arrived(part),
                 Err(_) => self.closing = true,
             },
             default(SWEEP_INTERVAL) => {}
@@ -113,25 +111,26 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn opened(&mut self, set: Tokenized) {
-        let id = self.next_set;
-        self.next_set += 1;
-        let due = self.due(set.since, set.deadline);
-        let (mut open, pairs) = OpenSet::new(set);
-        for (index, keyed) in pairs.into_iter().enumerate() {
+    fn arrived(&mut self, part: Part) {
+        let set = part.set;
+        if let Some(header) = part.header {
+            let due = self.due(header.since, header.deadline);
+            self.open.insert(set, OpenSet::new(header, due));
+        }
+        // Where it was given up, nobody waits for the rest of it.
+        let Some(open) = self.open.get_mut(&set) else { return };
+        for keyed in part.pairs {
+            let index = open.add(&keyed);
             let Some(keyed) = keyed else { continue };
             match self.cache.get(keyed.key) {
                 Some(logit) => open.set_logit(index, logit, true),
                 None => {
                     open.queue(keyed.key);
-                    self.queue.push(Owner { set: id, index }, due, keyed);
+                    self.queue.push(Owner { set, index }, open.due(), keyed);
                 }
             }
         }
-        if open.is_complete() {
-            return open.answer();
-        }
-        self.open.insert(id, open);
+        self.answer_if_complete(set);
     }
 
     /// A deadline brings a set forward and never back. One that has passed counts as on arrival,
@@ -157,8 +156,12 @@ impl Dispatcher {
         let Some(open) = self.open.get_mut(&owner.set) else { return };
         open.set_logit(owner.index, logit, cached);
         open.dequeue();
-        if open.is_complete()
-            && let Some(open) = self.open.remove(&owner.set)
+        self.answer_if_complete(owner.set);
+    }
+
+    fn answer_if_complete(&mut self, set: u64) {
+        if self.open.get(&set).is_some_and(OpenSet::is_complete)
+            && let Some(open) = self.open.remove(&set)
         {
             open.answer();
         }

@@ -8,7 +8,7 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::engine::{PairError, SetScores};
+use crate::engine::{PairError, SetScores, tokenizers::Header};
 
 type Reply = oneshot::Receiver<Result<SetScores, EngineError>>;
 
@@ -25,17 +25,18 @@ const SIZES: Sizes = Sizes {
 };
 
 struct Stage {
-    sets: Option<Sender<Tokenized>>,
+    parts: Option<Sender<Part>>,
     batches: Receiver<Vec<Keyed>>,
     events: Sender<Event>,
     dispatcher: JoinHandle<()>,
-    /// The number of the next pair that is unlike any other.
-    next: std::cell::Cell<u64>,
+    /// The number of the last set or pair that is unlike any other.
+    last: std::cell::Cell<u64>,
 }
 
 /// A set on its way in.
 struct Set {
-    tokenized: Tokenized,
+    header: Header,
+    pairs: Vec<Option<Keyed>>,
     scores: Reply,
 }
 
@@ -43,28 +44,51 @@ struct Set {
 
 impl Stage {
     fn start(sizes: Sizes) -> Self {
-        let (into_sets, sets) = bounded(0);
+        let (into_parts, parts) = bounded(0);
         let (into_events, events) = bounded(sizes.ahead_max);
         let (into_batches, batches) = bounded(sizes.ahead_max);
-        let channels = Channels { sets, events, batches: into_batches };
+        let channels = Channels { parts, events, batches: into_batches };
         let dispatcher = Dispatcher::new(channels, sizes);
         let dispatcher = std::thread::spawn(move || dispatcher.run());
-        let next = std::cell::Cell::new(1000);
-        Self { sets: Some(into_sets), batches, events: into_events, dispatcher, next }
+        let last = std::cell::Cell::new(1000);
+        Self { parts: Some(into_parts), batches, events: into_events, dispatcher, last }
     }
 
     fn send(&self, set: Set) -> Reply {
-        let sets = self.sets.as_ref().unwrap();
-        assert!(sets.send_timeout(set.tokenized, WAIT_MAX).is_ok(), "no set is taken");
-        set.scores
+        let count = set.pairs.len();
+        let (part, scores) = self.send_in_parts(set, count);
+        self.send_part(part);
+        scores
+    }
+
+    /// Sends a set in parts of `count` pairs, but for the last part, which is handed back.
+    fn send_in_parts(&self, set: Set, count: usize) -> (Part, Reply) {
+        let number = self.unlike_any();
+        let mut last = Part { set: number, header: Some(set.header), pairs: Vec::new() };
+        for pair in set.pairs {
+            if last.pairs.len() == count {
+                self.send_part(last);
+                last = Part { set: number, header: None, pairs: Vec::new() };
+            }
+            last.pairs.push(pair);
+        }
+        (last, set.scores)
+    }
+
+    fn send_part(&self, part: Part) {
+        let parts = self.parts.as_ref().unwrap();
+        assert!(parts.send_timeout(part, WAIT_MAX).is_ok(), "nothing is taken");
+    }
+
+    fn unlike_any(&self) -> u64 {
+        self.last.set(self.last.get() + 1);
+        self.last.get()
     }
 
     /// A set of pairs unlike any other; a length of 0 was refused by the tokenizer.
     fn set(&self, lengths: &[usize]) -> Set {
-        let pair = |&tokens: &usize| {
-            self.next.set(self.next.get() + 1);
-            (tokens > 0).then(|| Keyed::numbered(self.next.get(), tokens))
-        };
+        let pair =
+            |&tokens: &usize| (tokens > 0).then(|| Keyed::numbered(self.unlike_any(), tokens));
         set_of(lengths.iter().map(pair).collect())
     }
 
@@ -83,7 +107,7 @@ impl Stage {
     }
 
     fn end(mut self) {
-        self.sets = None;
+        self.parts = None;
         let more = self.batches.recv_timeout(WAIT_MAX).map(|batch| batch.len());
         assert_eq!(more, Err(RecvTimeoutError::Disconnected), "nothing more is scored");
         self.dispatcher.join().unwrap();
@@ -95,32 +119,32 @@ impl Stage {
 impl Set {
     fn wanted(mut self, wanted: &Arc<AtomicBool>) -> Self {
         let wanted = Arc::clone(wanted);
-        self.tokenized.wanted = Box::new(move || wanted.load(Ordering::Acquire));
+        self.header.wanted = Box::new(move || wanted.load(Ordering::Acquire));
         self
     }
 
     fn since(mut self, since: Instant) -> Self {
-        self.tokenized.since = since;
+        self.header.since = since;
         self
     }
 
     fn deadline(mut self, deadline: Instant) -> Self {
-        self.tokenized.deadline = Some(deadline);
+        self.header.deadline = Some(deadline);
         self
     }
 }
 
 fn set_of(pairs: Vec<Option<Keyed>>) -> Set {
     let (reply, scores) = oneshot::channel();
-    let tokenized = Tokenized {
+    let header = Header {
         query_truncated: false,
-        pairs,
+        pairs: pairs.len(),
         deadline: None,
         wanted: Box::new(|| true),
         since: Instant::now(),
         reply,
     };
-    Set { tokenized, scores }
+    Set { header, pairs, scores }
 }
 
 /// A set of 16-token pairs by number: the same number is the same pair.
@@ -225,8 +249,8 @@ fn pairs_of_a_caller_that_went_away_are_not_scored() {
 fn no_set_is_taken_while_too_many_tokens_wait() {
     let stage = Stage::start(Sizes { queue_tokens_max: 32, ..SIZES });
     let refused = |set: Set| {
-        let sets = stage.sets.as_ref().unwrap();
-        sets.send_timeout(set.tokenized, 3 * SWEEP_INTERVAL).is_err()
+        let part = Part { set: 0, header: Some(set.header), pairs: set.pairs };
+        stage.parts.as_ref().unwrap().send_timeout(part, 3 * SWEEP_INTERVAL).is_err()
     };
     let first = stage.send(stage.set(&[16, 16, 16]));
     assert!(refused(stage.set(&[1])), "32 tokens wait behind the batch that was handed out");
@@ -429,5 +453,28 @@ fn the_memory_of_a_batch_is_used_again() {
     };
     assert!(capacity(1000) < 1000);
     assert!(capacity(0) >= 1000, "it is the batch that came back");
+    stage.end();
+}
+
+#[test]
+fn the_first_pairs_of_a_set_are_scored_while_the_rest_is_tokenised() {
+    let stage = Stage::start(Sizes { cache_pairs_max: 10, ..SIZES });
+    let (rest, reply) = stage.send_in_parts(stage.set(&[9, 0, 16]), 2);
+    stage.answer_one();
+    let known = stage.send(stage.set(&[0]));
+    assert_eq!(logits(known).len(), 1, "the first logit was dealt with");
+    stage.send_part(rest);
+    stage.answer_one();
+    assert_eq!(logits(reply), [Ok(9.0), Err(PairError::Tokenization), Ok(16.0)]);
+    stage.end();
+}
+
+#[test]
+fn the_rest_of_a_set_that_was_given_up_is_not_scored() {
+    let stage = Stage::start(SIZES);
+    let given_up = stage.set(&[16, 16, 16]).wanted(&Arc::new(AtomicBool::new(false)));
+    let (rest, reply) = stage.send_in_parts(given_up, 2);
+    assert_eq!(received(reply), Err(EngineError::Unwanted));
+    stage.send_part(rest);
     stage.end();
 }

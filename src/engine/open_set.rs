@@ -1,15 +1,18 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::key::{Keyed, PairKey};
-use super::tokenizers::Tokenized;
+use super::tokenizers::Header;
 use super::{EngineError, PairError, PairScore, SetScores};
 
 /// A set that waits for logits.
 pub(super) struct OpenSet {
     query_truncated: bool,
+    due: Duration,
+    /// Those that the tokenizer is done with.
     pairs: Vec<PairScore>,
+    pairs_expected: usize,
     /// The pairs that it owns in the queue; those that are answered are in here too.
     queued: Vec<PairKey>,
     unanswered: usize,
@@ -22,19 +25,31 @@ pub(super) struct OpenSet {
 // === impl OpenSet ===
 
 impl OpenSet {
-    /// The set as it came, and its pairs.
-    pub(super) fn new(set: Tokenized) -> (Self, Vec<Option<Keyed>>) {
-        let open = Self {
-            query_truncated: set.query_truncated,
-            pairs: set.pairs.iter().map(unscored).collect(),
-            queued: Vec::with_capacity(set.pairs.len()),
+    /// A set whose pairs are yet to come.
+    pub(super) fn new(header: Header, due: Duration) -> Self {
+        Self {
+            query_truncated: header.query_truncated,
+            due,
+            pairs: Vec::with_capacity(header.pairs),
+            pairs_expected: header.pairs,
+            queued: Vec::with_capacity(header.pairs),
             unanswered: 0,
-            wanted: set.wanted,
-            since: set.since,
+            wanted: header.wanted,
+            since: header.since,
             started: None,
-            reply: set.reply,
-        };
-        (open, set.pairs)
+            reply: header.reply,
+        }
+    }
+
+    /// When its logits are wanted.
+    pub(super) fn due(&self) -> Duration {
+        self.due
+    }
+
+    /// Adds the next pair, and says its place.
+    pub(super) fn add(&mut self, keyed: &Option<Keyed>) -> usize {
+        self.pairs.push(unscored(keyed));
+        self.pairs.len() - 1
     }
 
     /// A set that was begun is finished, unless its caller is gone altogether.
@@ -73,7 +88,7 @@ impl OpenSet {
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.unanswered == 0
+        self.unanswered == 0 && self.pairs.len() == self.pairs_expected
     }
 
     pub(super) fn answer(self) {

@@ -91,7 +91,7 @@ impl Engine {
         );
 
         let (into_sets, sets) = async_channel::bounded(SETS_WAITING_MAX);
-        let (into_tokenized, tokenized) = bounded(tokenizers);
+        let (into_parts, parts) = bounded(tokenizers);
         let (into_batches, batches) = bounded(sizes.ahead_max);
         let (into_events, events) = bounded(sizes.ahead_max);
         let replicas = Replicas {
@@ -102,11 +102,11 @@ impl Engine {
             pinned_to: settings.pin_threads.then_some(cores),
         };
         let mut threads = replicas.start(&batches, &into_events)?;
-        let channels = Channels { sets: tokenized, events, batches: into_batches };
+        let channels = Channels { parts, events, batches: into_batches };
         let dispatcher = Dispatcher::new(channels, sizes);
         threads.push(spawn("dispatcher".to_owned(), move || dispatcher.run())?);
         let keyer = Keyer::new(&model);
-        let more = tokenizers::start(tokenizers, &tokenizer, &keyer, &sets, &into_tokenized);
+        let more = tokenizers::start(tokenizers, &tokenizer, &keyer, &sets, &into_parts);
         threads.extend(more.map_err(StartError::Thread)?);
         Ok(Self { model, sets: Some(into_sets), threads })
     }
