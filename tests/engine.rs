@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossrank::engine::{
-    Backend, Engine,  PackerLimits, Precision, ScoreRequest, Scorer, SetScores, Settings, StartError,
+    Backend, Engine, PackerLimits, Precision, ScoreRequest, Scorer, SetScores, Settings, StartError,
 };
 
 fn settings() -> Settings {
@@ -16,14 +16,18 @@ fn settings() -> Settings {
         tokens_max: None,
         query_tokens_max: 16,
         replicas: Some(3),
+        pin_threads: false,
         tokenizers: Some(2),
         packer: PackerLimits { batch_tokens_max: Some(256), queue_tokens_max: 2048 },
+        cache_pairs_max: 0,
     }
 }
 
-/// Passages of many lengths; no two sets are alike.
+/// Passages of many lengths; no two pairs are alike.
 fn request(id: usize) -> ScoreRequest {
-    let passage = |place: usize| format!("set {id} {}", "word and thing ".repeat(id * place % 23));
+    let passage = |place: usize| {
+        format!("set {id} place {place} {}", "word and thing ".repeat(id * place % 23))
+    };
     ScoreRequest::new(format!("query {id}"), (0..20).map(passage).collect())
 }
 
@@ -96,7 +100,8 @@ async fn sets_are_served_in_the_order_of_the_calls() {
         .into_iter()
         .map(|(id, engine, ended)| {
             Box::pin(async move {
-                engine.score(request(50)).await.unwrap();
+                let passages = request(50).passages;
+                engine.score(ScoreRequest::new(format!("query {id}"), passages)).await.unwrap();
                 ended.send(id).await.unwrap();
             })
         })
@@ -116,6 +121,53 @@ async fn sets_are_served_in_the_order_of_the_calls() {
     // A batch window mixes neighbours; none is overtaken by what came much later.
     let late = order.iter().enumerate().filter(|(place, id)| place.abs_diff(**id) > 20);
     assert_eq!(late.count(), 0, "{order:?}");
+}
+
+fn bits(scores: &SetScores) -> Vec<u32> {
+    logits(scores).into_iter().map(f32::to_bits).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_pair_has_the_logit_that_it_had_bit_for_bit() {
+    let fresh = Engine::start(&settings()).unwrap();
+    let known = Engine::start(&Settings { cache_pairs_max: 1000, ..settings() }).unwrap();
+    for id in 0..20 {
+        let expected = fresh.score(request(id)).await.unwrap();
+        let first = known.score(request(id)).await.unwrap();
+        let mut reversed = request(id);
+        reversed.passages.reverse();
+        let mut again = known.score(reversed).await.unwrap();
+        again.pairs.reverse();
+        assert!(first.pairs.iter().all(|pair| !pair.cached));
+        assert!(again.pairs.iter().all(|pair| pair.cached));
+        assert_eq!(bits(&first), bits(&expected));
+        assert_eq!(bits(&again), bits(&expected));
+        let tokens = |scores: &SetScores| scores.pairs.iter().map(|p| p.tokens).collect::<Vec<_>>();
+        assert_eq!(tokens(&again), tokens(&expected));
+    }
+    let other = ScoreRequest::new("another query", request(3).passages);
+    let other = known.score(other).await.unwrap();
+    assert!(other.pairs.iter().all(|pair| !pair.cached), "the query is part of the pair");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn identical_pairs_are_scored_once_and_what_is_cut_off_does_not_count() {
+    let engine = Engine::start(&settings()).unwrap();
+    let long = "word ".repeat(400);
+    let passages = vec!["A Thing".to_owned(), "a  thing".to_owned(), long.clone(), long + "more"];
+    let scores = engine.score(ScoreRequest::new("query", passages)).await.unwrap();
+    let cached: Vec<_> = scores.pairs.iter().map(|pair| pair.cached).collect();
+    assert_eq!(cached, [false, true, false, true]);
+    let logits = logits(&scores);
+    assert_eq!((logits[0], logits[2]), (logits[1], logits[3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pinned_replicas_give_the_same_scores() {
+    let free = Engine::start(&settings()).unwrap();
+    let pinned = Engine::start(&Settings { pin_threads: true, ..settings() }).unwrap();
+    let (free, pinned) = tokio::join!(free.score(request(9)), pinned.score(request(9)));
+    assert_eq!(bits(&free.unwrap()), bits(&pinned.unwrap()));
 }
 
 #[test]

@@ -55,6 +55,7 @@ impl Scorer for NoOp {
             logit: Ok(place as f32 / 8.0),
             tokens: 150,
             truncated: false,
+            cached: false,
         };
         Ok(SetScores {
             query_truncated: false,

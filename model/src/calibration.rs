@@ -8,10 +8,10 @@ use std::path::Path;
 
 use crate::arch::{StoredEmbeddings, StoredLayer, StoredProjection};
 use crate::config::BertConfig;
+use crate::encoder::LoadError;
 use crate::kernels::cpu::{
     self, FeedForward, Input, Isa, NormSlices, Observer, PackedLinear, Rows, SelfAttention,
 };
-use crate::encoder::LoadError;
 use crate::packed::PackedBatch;
 use crate::stored::{StoredLinear, StoredNorm, StoredWeights};
 use crate::tokenizer::{PairTokenizer, TokenLimits};

@@ -218,6 +218,11 @@ impl Device {
         self.backend
     }
 
+    /// Whether kernels of our own compute, rather than plain burn operations.
+    pub fn has_kernels(&self) -> bool {
+        self.kernels.is_some()
+    }
+
     /// The kernels that compute, where any do.
     pub(crate) fn kernels(&self) -> Option<Isa> {
         self.kernels

@@ -81,7 +81,8 @@ pub(crate) fn read_optional(dir: &Path, name: &'static str) -> Result<Option<Vec
 pub(crate) fn revision(dir: &Path, config: &[u8], tokenizer: &[u8]) -> Result<String, FileError> {
     let (path, mut weights) = open(dir, WEIGHTS)?;
     let mut digest = Sha256::new().chain_update(config).chain_update(tokenizer);
-    if let Err(source) = io::copy(&mut BufReader::with_capacity(1 << 20, &mut weights), &mut digest) {
+    if let Err(source) = io::copy(&mut BufReader::with_capacity(1 << 20, &mut weights), &mut digest)
+    {
         return Err(FileError::Unreadable { path, source });
     }
     let hex: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();

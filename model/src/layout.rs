@@ -118,10 +118,7 @@ fn padding(pairs: impl Iterator<Item = (usize, usize)>) -> (Vec<usize>, Vec<usiz
     (spread, gather, hidden)
 }
 
-fn indices(
-    values: &[usize],
-    device: &BurnDevice,
-) -> burn::backend::tensor::IntTensor<Dispatch> {
+fn indices(values: &[usize], device: &BurnDevice) -> burn::backend::tensor::IntTensor<Dispatch> {
     // Every index is below 2^31: a row of a table or a token of a batch.
     let values: Vec<i32> = values.iter().map(|&value| value as i32).collect();
     let count = values.len();

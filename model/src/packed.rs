@@ -20,6 +20,13 @@ impl PackedBatch {
         }
     }
 
+    /// Drops the pairs and keeps the memory.
+    pub fn clear(&mut self) {
+        self.ids.clear();
+        self.types.clear();
+        self.offsets.truncate(1);
+    }
+
     /// Adds one pair, special tokens included. Both slices are as long as the pair.
     ///
     /// # Panics

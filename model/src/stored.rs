@@ -99,7 +99,11 @@ impl StoredLinear {
                     file.floats(format!("{name}.weight"), &[outputs, self.inputs], &weights[rows]);
                 }
                 StoredWeights::Int8(int8) => {
-                    file.bytes(format!("{name}.weight"), &[outputs, self.inputs], &int8.weights[rows]);
+                    file.bytes(
+                        format!("{name}.weight"),
+                        &[outputs, self.inputs],
+                        &int8.weights[rows],
+                    );
                     file.floats(format!("{name}.{STEPS}"), &[outputs], &int8.steps[own.clone()]);
                     file.floats(format!("{name}.{SMOOTHING}"), &[self.inputs], &int8.smoothing);
                 }
@@ -120,7 +124,8 @@ impl StoredNorm {
     ) -> Result<Self, WeightsError> {
         let shape = [config.hidden_size];
         // Files converted from TensorFlow say gamma and beta.
-        let gamma = weights.take_either(&format!("{name}.weight"), &format!("{name}.gamma"), shape)?;
+        let gamma =
+            weights.take_either(&format!("{name}.weight"), &format!("{name}.gamma"), shape)?;
         let beta = weights.take_either(&format!("{name}.bias"), &format!("{name}.beta"), shape)?;
         Ok(Self { gamma, beta, epsilon: config.layer_norm_eps })
     }

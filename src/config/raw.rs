@@ -104,9 +104,11 @@ pub(super) enum Precision {
 pub(super) struct Engine {
     pub(super) kernels: Kernels,
     pub(super) replicas: Option<usize>,
+    pub(super) pin_threads: bool,
     pub(super) tokenizers: Option<usize>,
     pub(super) batch_tokens_max: Option<usize>,
     pub(super) queue_tokens_max: usize,
+    pub(super) cache_pairs_max: usize,
 }
 
 #[derive(Clone, Copy, Deserialize)]

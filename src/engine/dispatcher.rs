@@ -2,73 +2,78 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select_biased};
-use crossrank_model::Pair;
-use tokio::sync::oneshot;
 
-use super::packer::{BatchPacker, Waiting};
+use super::EngineError;
+use super::cache::ScoreCache;
+use super::key::Keyed;
+use super::open_set::OpenSet;
+use super::packer::BatchPacker;
+use super::queue::{Owner, PairQueue};
 use super::replica::Event;
-use super::tokenizers::Tokenized;
-use super::{EngineError, PairError, PairScore, SetScores};
+use super::tokenizers::Part;
 
 /// How often sets that wait are asked whether they are still wanted. Bounds how long a rebalance
 /// waits for work that was not started.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(50);
+/// When a set without a deadline is due, from its arrival; one with a later deadline is due then,
+/// too. Longer than an interactive caller waits, so that its sets go first; and no set is overtaken
+/// by any that arrives later than this behind it, whatever deadlines those have.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The dispatcher's ends of the channels.
 pub(super) struct Channels {
     /// Sets from the tokenizers.
-    pub(super) sets: Receiver<Tokenized>,
+    pub(super) parts: Receiver<Part>,
     /// Answers of the replicas.
     pub(super) events: Receiver<Event>,
     /// Batches for the replicas; its capacity is what may be ahead of them.
-    pub(super) batches: Sender<Vec<Waiting>>,
+    pub(super) batches: Sender<Vec<Keyed>>,
 }
 
-/// Owns the waiting pairs and the open sets; one thread.
+/// How much the dispatcher holds and hands out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) replicas: usize,
+    /// Batches that may be handed out and not answered.
+    pub(super) ahead_max: usize,
+    pub(super) batch_tokens_max: usize,
+    pub(super) queue_tokens_max: usize,
+    pub(super) cache_pairs_max: usize,
+}
+
+/// Owns the waiting pairs, the open sets and the score cache; one thread.
 pub(super) struct Dispatcher {
     channels: Channels,
-    packer: BatchPacker,
+    sizes: Sizes,
+    queue: PairQueue,
+    cache: ScoreCache,
     open: HashMap<u64, OpenSet>,
-    next_set: u64,
-    queue_tokens_max: usize,
     /// Batches handed out and not answered.
     ahead: usize,
-    ahead_max: usize,
+    /// Batches that came back, for their memory.
+    spare: Vec<Vec<Keyed>>,
     /// The tokenizers are gone: finish what is open, then end.
     closing: bool,
+    began: Instant,
     swept: Instant,
-}
-
-/// A set that waits for logits.
-struct OpenSet {
-    query_truncated: bool,
-    pairs: Vec<PairScore>,
-    unanswered: usize,
-    wanted: Box<dyn Fn() -> bool + Send + Sync>,
-    since: Instant,
-    started: Option<Instant>,
-    reply: oneshot::Sender<Result<SetScores, EngineError>>,
 }
 
 // === impl Dispatcher ===
 
 impl Dispatcher {
-    pub(super) fn new(
-        channels: Channels,
-        batch_tokens_max: usize,
-        queue_tokens_max: usize,
-        ahead_max: usize,
-    ) -> Self {
+    pub(super) fn new(channels: Channels, sizes: Sizes) -> Self {
+        let now = Instant::now();
         Self {
             channels,
-            packer: BatchPacker::new(batch_tokens_max),
+            queue: PairQueue::new(BatchPacker::new(sizes.batch_tokens_max, sizes.replicas)),
+            cache: ScoreCache::new(sizes.cache_pairs_max),
             open: HashMap::new(),
-            next_set: 0,
-            queue_tokens_max,
             ahead: 0,
-            ahead_max,
+            spare: Vec::new(),
             closing: false,
-            swept: Instant::now(),
+            began: now,
+            swept: now,
+            sizes,
         }
     }
 
@@ -85,17 +90,17 @@ impl Dispatcher {
 
     /// Waits for one thing to happen and deals with it.
     fn turn(&mut self) -> Result<(), String> {
-        let full = self.packer.tokens() >= self.queue_tokens_max;
+        let full = self.queue.tokens() >= self.sizes.queue_tokens_max;
         let nothing = never();
-        let sets = if full || self.closing { &nothing } else { &self.channels.sets };
+        let parts = if full || self.closing { &nothing } else { &self.channels.parts };
         select_biased! {
             recv(self.channels.events) -> event => match event {
                 Ok(Event::Scored { members, logits }) => self.scored(members, &logits),
                 Ok(Event::Lost { reason }) => return Err(reason),
                 Err(_) => return Err("every replica is gone".to_owned()),
             },
-            recv(sets) -> set => match set {
-                Ok(set) => self.opened(set),
+            recv(parts) -> part => match part {
+                Ok(part) => self.arrived(part),
                 Err(_) => self.closing = true,
             },
             default(SWEEP_INTERVAL) => {}
@@ -106,53 +111,75 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn opened(&mut self, set: Tokenized) {
-        let id = self.next_set;
-        self.next_set += 1;
-        let pairs: Vec<PairScore> = set.pairs.iter().map(unscored).collect();
-        let waiting = set.pairs.into_iter().enumerate();
-        let waiting: Vec<Waiting> = waiting
-            .filter_map(|(index, pair)| Some(Waiting { set: id, index, pair: pair? }))
-            .collect();
-        let open = OpenSet {
-            query_truncated: set.query_truncated,
-            pairs,
-            unanswered: waiting.len(),
-            wanted: set.wanted,
-            since: set.since,
-            started: None,
-            reply: set.reply,
-        };
-        if waiting.is_empty() {
-            return open.answer();
+    fn arrived(&mut self, part: Part) {
+        let set = part.set;
+        if let Some(header) = part.header {
+            let due = self.due(header.since, header.deadline);
+            self.open.insert(set, OpenSet::new(header, due));
         }
-        self.open.insert(id, open);
-        self.packer.push(waiting);
+        // Where it was given up, nobody waits for the rest of it.
+        let Some(open) = self.open.get_mut(&set) else { return };
+        for keyed in part.pairs {
+            let index = open.add(&keyed);
+            let Some(keyed) = keyed else { continue };
+            match self.cache.get(keyed.key) {
+                Some(logit) => open.set_logit(index, logit, true),
+                None => {
+                    open.queue(keyed.key);
+                    self.queue.push(Owner { set, index }, open.due(), keyed);
+                }
+            }
+        }
+        self.answer_if_complete(set);
     }
 
-    fn scored(&mut self, members: Vec<Waiting>, logits: &[f32]) {
+    /// A deadline brings a set forward and never back. One that has passed counts as on arrival,
+    /// so that a sender of such does not overtake what came before.
+    fn due(&self, since: Instant, deadline: Option<Instant>) -> Duration {
+        let latest = since + PATIENCE;
+        let due = deadline.map_or(latest, |deadline| deadline.clamp(since, latest));
+        due.saturating_duration_since(self.began)
+    }
+
+    fn scored(&mut self, mut members: Vec<Keyed>, logits: &[f32]) {
         self.ahead -= 1;
-        for (member, &logit) in members.iter().zip(logits) {
-            let Some(open) = self.open.get_mut(&member.set) else { continue };
-            if logit.is_finite() {
-                open.pairs[member.index].logit = Ok(logit);
+        for (keyed, &logit) in members.drain(..).zip(logits) {
+            self.cache.insert(keyed.key, logit);
+            for (place, owner) in self.queue.scored(keyed.key).into_iter().enumerate() {
+                self.answered(owner, logit, place > 0);
             }
-            open.unanswered -= 1;
-            if open.unanswered == 0
-                && let Some(open) = self.open.remove(&member.set)
-            {
-                open.answer();
-            }
+        }
+        self.spare.push(members);
+    }
+
+    fn answered(&mut self, owner: Owner, logit: f32, cached: bool) {
+        let Some(open) = self.open.get_mut(&owner.set) else { return };
+        open.set_logit(owner.index, logit, cached);
+        open.dequeue();
+        self.answer_if_complete(owner.set);
+    }
+
+    fn answer_if_complete(&mut self, set: u64) {
+        if self.open.get(&set).is_some_and(OpenSet::is_complete)
+            && let Some(open) = self.open.remove(&set)
+        {
+            open.answer();
         }
     }
 
     /// Keeps the replicas supplied, without ever blocking: no more is handed out than fits.
     fn hand_out(&mut self) {
-        while self.ahead < self.ahead_max {
-            let Some(batch) = self.packer.cut() else { return };
-            let batch = self.still_wanted(batch);
+        while self.ahead < self.sizes.ahead_max {
+            let mut batch = self.spare.pop().unwrap_or_default();
+            self.queue.cut(&mut batch);
+            let nothing_waits = batch.is_empty();
+            self.keep_wanted(&mut batch);
             if batch.is_empty() {
-                continue;
+                self.spare.push(batch);
+                match nothing_waits {
+                    true => return,
+                    false => continue,
+                }
             }
             if self.channels.batches.send(batch).is_err() {
                 return; // The next turn learns from the replicas why.
@@ -162,19 +189,17 @@ impl Dispatcher {
     }
 
     /// Leaves out the pairs of sets that nobody waits for, and notes the start of the others.
-    fn still_wanted(&mut self, batch: Vec<Waiting>) -> Vec<Waiting> {
-        let mut kept = Vec::with_capacity(batch.len());
-        for waiting in batch {
-            match self.open.get_mut(&waiting.set) {
-                Some(open) if open.is_wanted() => {
-                    open.started.get_or_insert_with(Instant::now);
-                    kept.push(waiting);
-                }
-                Some(_) => self.drop_set(waiting.set),
-                None => {}
+    fn keep_wanted(&mut self, batch: &mut Vec<Keyed>) {
+        let now = Instant::now();
+        let mut unwanted = Vec::new();
+        for owner in batch.iter().flat_map(|keyed| self.queue.owners(keyed.key)) {
+            match self.open.get_mut(&owner.set) {
+                Some(open) if open.is_wanted() => open.begin(now),
+                Some(_) | None => unwanted.push(owner.set),
             }
         }
-        kept
+        unwanted.into_iter().for_each(|id| self.drop_set(id));
+        batch.retain(|keyed| !self.queue.drop_unowned(keyed.key));
     }
 
     fn sweep(&mut self) {
@@ -184,50 +209,18 @@ impl Dispatcher {
         unwanted.into_iter().for_each(|id| self.drop_set(id));
     }
 
+    /// Gives up a set; the pairs that others wait for too stay.
     fn drop_set(&mut self, id: u64) {
-        self.packer.remove(id);
-        if let Some(open) = self.open.remove(&id) {
-            let _gone = open.reply.send(Err(EngineError::Unwanted));
-        }
+        let Some(open) = self.open.remove(&id) else { return };
+        open.queued().iter().for_each(|&key| self.queue.detach(key, id));
+        open.refuse(EngineError::Unwanted);
     }
 
     fn fail(self, reason: &str) {
         tracing::error!(reason, "the engine stopped");
         for (_, open) in self.open {
-            let _gone = open.reply.send(Err(EngineError::Lost { reason: reason.to_owned() }));
+            open.refuse(EngineError::Lost { reason: reason.to_owned() });
         }
-    }
-}
-
-// === impl OpenSet ===
-
-impl OpenSet {
-    /// A set that was begun is finished, unless its caller is gone altogether.
-    fn is_wanted(&self) -> bool {
-        !self.reply.is_closed() && (self.started.is_some() || (self.wanted)())
-    }
-
-    fn answer(self) {
-        let now = Instant::now();
-        let started = self.started.unwrap_or(now);
-        let _gone = self.reply.send(Ok(SetScores {
-            query_truncated: self.query_truncated,
-            pairs: self.pairs,
-            queue: started - self.since,
-            score: now - started,
-        }));
-    }
-}
-
-/// The score of a pair as long as no finite logit has come back for it.
-fn unscored(pair: &Option<Pair>) -> PairScore {
-    match pair {
-        Some(pair) => PairScore {
-            logit: Err(PairError::NotFinite),
-            tokens: pair.ids.len(),
-            truncated: pair.truncated,
-        },
-        None => PairScore { logit: Err(PairError::Tokenization), tokens: 0, truncated: false },
     }
 }
 

@@ -2,18 +2,24 @@
 //!
 //! ```text
 //! score() ─▶ [tokenizers] ─▶ [dispatcher] ─▶ [replicas]
-//!                              ▲    owns the waiting pairs and the open sets
+//!                              ▲    owns the waiting pairs, the open sets and the score cache
 //!                              └──────── logits ◀──┘
 //! ```
 //!
 //! Each box is a thread or several, each arrow a bounded channel. The dispatcher takes no further
 //! set while more than `queue_tokens_max` tokens wait, which in turn stops the tokenizers and
 //! leaves callers of [`Scorer::score`] waiting: that is the engine's whole backpressure. Sets are
-//! begun in the order of the calls, but for what one batch window mixes.
+//! begun in the order of their deadlines, then of the calls, but for what one batch window mixes.
+//! No pair is scored twice: one that is waiting, being scored, or in the score cache gets that logit.
 
+mod cache;
+mod cores;
 mod dispatcher;
 mod error;
+mod key;
+mod open_set;
 mod packer;
+mod queue;
 mod replica;
 mod running;
 mod scorer;

@@ -1,15 +1,18 @@
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
-use crossbeam_channel::bounded;
-use crossrank_model::{CrossEncoder, Device, PackedBatch, PairTokenizer, TokenLimits};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use crossrank_model::{CrossEncoder, Device, PairTokenizer, TokenLimits};
 use tokio::sync::oneshot;
 
-use super::dispatcher::{Channels, Dispatcher};
+use super::cores::Cores;
+use super::dispatcher::{Channels, Dispatcher, Sizes};
+use super::key::{Keyed, Keyer};
+use super::replica::{Event, Replica};
 use super::tokenizers::{self, Incoming};
 use super::{
-    Backend, EngineError, ModelIdentity, ScoreRequest, Scorer, SetScores, Settings, StartError,
-    replica,
+    Backend, EngineError, ModelIdentity, Precision, ScoreRequest, Scorer, SetScores, Settings,
+    StartError,
 };
 
 /// Tokens of a batch that stay in a core's cache through all layers.
@@ -21,6 +24,22 @@ const GPU_BATCH_TOKENS: usize = 16384;
 const SETS_WAITING_MAX: usize = 1024;
 /// More tokenizers than this do not help: one keeps several replicas supplied.
 const TOKENIZERS_MAX: usize = 4;
+
+/// What the replicas are started with.
+struct Replicas {
+    count: usize,
+    encoder: CrossEncoder,
+    /// Tokens of the longest pair.
+    tokens_max: usize,
+    batch_tokens_max: usize,
+    /// `None`: they run where the system puts them.
+    pinned_to: Option<Cores>,
+}
+
+/// What a replica says once it has scored its first batch.
+struct Warm {
+    pinned: bool,
+}
 
 /// A running engine: a model, its threads, and the way in. Dropping it ends the threads.
 pub struct Engine {
@@ -42,7 +61,8 @@ impl Engine {
     /// The backend has no device, the directory does not hold a model that can be run, or the
     /// model fails its first batch.
     pub fn start(settings: &Settings) -> Result<Self, StartError> {
-        let device = Device::open_with(settings.backend, settings.kernels).map_err(StartError::Device)?;
+        let device =
+            Device::open_with(settings.backend, settings.kernels).map_err(StartError::Device)?;
         let encoder = CrossEncoder::load(&settings.model, &device, settings.precision)
             .map_err(StartError::Model)?;
         let available = encoder.tokens_max();
@@ -60,44 +80,46 @@ impl Engine {
             precision: settings.precision.to_string(),
             backend: settings.backend.to_string(),
         };
-        let batch_tokens_max = settings.packer.batch_tokens_max.unwrap_or(match settings.backend {
-            Backend::Flex | Backend::NdArray => CPU_BATCH_TOKENS,
-            Backend::Wgpu => GPU_BATCH_TOKENS,
-        });
-        let replicas = settings.replicas.unwrap_or(match settings.backend {
-            Backend::Flex | Backend::NdArray => cores(),
-            Backend::Wgpu => 1,
-        });
-        let tokenizers = settings.tokenizers.unwrap_or(replicas.min(TOKENIZERS_MAX));
+        let cores = Cores::of_this_process();
+        let sizes = sizes(settings, &cores);
+        let tokenizers = settings.tokenizers.unwrap_or(sizes.replicas.min(TOKENIZERS_MAX));
         tracing::info!(
             model = model.id,
             revision = model.revision,
             device = device.name(),
-            replicas,
+            replicas = sizes.replicas,
             tokenizers,
-            batch_tokens_max,
+            batch_tokens_max = sizes.batch_tokens_max,
             tokens_max,
             "model loaded"
         );
+        if settings.precision == Precision::Int8 && !device.has_kernels() {
+            tracing::warn!(
+                device = device.name(),
+                "int8 has no kernels here and is slower than f32"
+            );
+        }
 
         let (into_sets, sets) = async_channel::bounded(SETS_WAITING_MAX);
-        let (into_tokenized, tokenized) = bounded(tokenizers);
-        // One batch under way and one ready for each replica: none ever waits for the dispatcher.
-        let ahead_max = 2 * replicas;
-        let (into_batches, batches) = bounded(ahead_max);
-        let (into_events, events) = bounded(ahead_max);
-        let mut threads = start_replicas(replicas, &encoder, tokens_max, &batches, &into_events)?;
-        let channels = Channels { sets: tokenized, events, batches: into_batches };
-        let dispatcher = Dispatcher::new(
-            channels,
-            batch_tokens_max,
-            settings.packer.queue_tokens_max,
-            ahead_max,
-        );
+        let (into_parts, parts) = bounded(tokenizers);
+        let (into_batches, batches) = bounded(sizes.ahead_max);
+        let (into_events, events) = bounded(sizes.ahead_max);
+        let replicas = Replicas {
+            count: sizes.replicas,
+            encoder: encoder.clone(),
+            tokens_max,
+            batch_tokens_max: sizes.batch_tokens_max,
+            pinned_to: settings.pin_threads.then_some(cores),
+        };
+        let count = replicas.count;
+        let mut threads = replicas.start(&batches, &into_events)?;
+        let channels = Channels { parts, events, batches: into_batches };
+        let dispatcher = Dispatcher::new(channels, sizes);
         threads.push(spawn("dispatcher".to_owned(), move || dispatcher.run())?);
-        let more = tokenizers::start(tokenizers, &tokenizer, &sets, &into_tokenized);
+        let keyer = Keyer::new(&model);
+        let more = tokenizers::start(tokenizers, &tokenizer, &keyer, &sets, &into_parts);
         threads.extend(more.map_err(StartError::Thread)?);
-        Ok(Self { model, encoder, replicas, sets: Some(into_sets), threads })
+        Ok(Self { model, encoder, replicas: count, sets: Some(into_sets), threads })
     }
 
     /// What computes.
@@ -142,34 +164,60 @@ impl Drop for Engine {
     }
 }
 
-/// Starts the replicas and waits until each has scored a batch.
-fn start_replicas(
-    count: usize,
-    encoder: &CrossEncoder,
-    tokens_max: usize,
-    batches: &crossbeam_channel::Receiver<Vec<super::packer::Waiting>>,
-    events: &crossbeam_channel::Sender<replica::Event>,
-) -> Result<Vec<JoinHandle<()>>, StartError> {
-    let (into_warm, warm) = bounded(count);
-    let mut threads = Vec::with_capacity(count);
-    for index in 0..count {
-        let (encoder, batches, events) = (encoder.clone(), batches.clone(), events.clone());
-        let into_warm = into_warm.clone();
-        threads.push(spawn(format!("replica-{index}"), move || {
-            let mut batch = PackedBatch::with_capacity(tokens_max);
-            batch.push(&vec![0; tokens_max], &vec![0; tokens_max]);
-            let outcome = replica::score(&encoder, || batch).map(|_| ());
-            let failed = outcome.is_err();
-            if into_warm.send(outcome).is_ok() && !failed {
-                replica::run(encoder, batches, events);
-            }
-        })?);
+// === impl Replicas ===
+
+impl Replicas {
+    /// Starts the replicas and waits until each has scored a batch.
+    fn start(
+        self,
+        batches: &Receiver<Vec<Keyed>>,
+        events: &Sender<Event>,
+    ) -> Result<Vec<JoinHandle<()>>, StartError> {
+        let (into_warm, warm) = bounded(self.count);
+        let mut threads = Vec::with_capacity(self.count);
+        for index in 0..self.count {
+            let (batches, events) = (batches.clone(), events.clone());
+            let into_warm = into_warm.clone();
+            let (encoder, cores) = (self.encoder.clone(), self.pinned_to.clone());
+            let (longest, batch) = (self.tokens_max, self.batch_tokens_max.max(self.tokens_max));
+            threads.push(spawn(format!("replica-{index}"), move || {
+                // Before anything is allocated, so that memory is near the CPU that uses it.
+                let pinned = cores.is_none_or(|cores| cores.pin(index));
+                let mut replica = Replica::new(encoder, batch);
+                let (ids, types) = (vec![0; longest], vec![0; longest]);
+                let outcome = replica.score(std::iter::once((&ids[..], &types[..])));
+                let failed = outcome.is_err();
+                if into_warm.send(outcome.map(|_| Warm { pinned })).is_ok() && !failed {
+                    replica.run(batches, events);
+                }
+            })?);
+        }
+        let mut pinned = true;
+        for _ in 0..self.count {
+            let outcome = warm.recv().unwrap_or_else(|_| Err("a replica ended early".to_owned()));
+            pinned &= outcome.map_err(|reason| StartError::WarmUp { reason })?.pinned;
+        }
+        if !pinned {
+            tracing::warn!("engine.pin_threads has no effect: this system does not pin threads");
+        }
+        Ok(threads)
     }
-    for _ in 0..count {
-        let outcome = warm.recv().unwrap_or_else(|_| Err("a replica ended early".to_owned()));
-        outcome.map_err(|reason| StartError::WarmUp { reason })?;
+}
+
+fn sizes(settings: &Settings, cores: &Cores) -> Sizes {
+    let (replicas, batch_tokens_max) = match settings.backend {
+        Backend::Flex | Backend::NdArray => (cores.usable(), CPU_BATCH_TOKENS),
+        Backend::Wgpu => (1, GPU_BATCH_TOKENS),
+    };
+    let replicas = settings.replicas.unwrap_or(replicas);
+    Sizes {
+        replicas,
+        // One batch under way and one ready for each replica: none ever waits for the dispatcher.
+        ahead_max: 2 * replicas,
+        batch_tokens_max: settings.packer.batch_tokens_max.unwrap_or(batch_tokens_max),
+        queue_tokens_max: settings.packer.queue_tokens_max,
+        cache_pairs_max: settings.cache_pairs_max,
     }
-    Ok(threads)
 }
 
 fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
@@ -184,9 +232,4 @@ fn query_tokens_max(configured: usize, tokens_max: usize) -> usize {
     let lowered = tokens_max / 4;
     tracing::warn!(configured, tokens_max, lowered, "model.query_tokens_max is lowered");
     lowered
-}
-
-/// Cores this process may use; one where the system does not say.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::EngineError;
 
@@ -9,8 +9,9 @@ pub trait Scorer: Send + Sync + 'static {
     /// The model that scores.
     fn model(&self) -> &ModelIdentity;
 
-    /// Scores every passage of `request`. Requests are begun in the order of the calls. Dropping the
-    /// future gives the set up: what is not being scored yet will not be.
+    /// Scores every passage of `request`. Requests are begun in the order of their deadlines, and of
+    /// the calls among those without. Dropping the future gives the set up: what is not being scored
+    /// yet, and nobody else waits for, will not be.
     fn score(
         &self,
         request: ScoreRequest,
@@ -36,6 +37,9 @@ pub struct ScoreRequest {
     pub query: String,
     /// The passages, in any order.
     pub passages: Vec<String>,
+    /// When the scores are wanted. It decides what goes first, and no more: a set that is late is
+    /// scored all the same.
+    pub deadline: Option<Instant>,
     /// Asked before the set is begun; `false` answers it with [`EngineError::Unwanted`].
     pub wanted: Box<dyn Fn() -> bool + Send + Sync>,
 }
@@ -47,7 +51,8 @@ pub struct SetScores {
     pub query_truncated: bool,
     /// One for each passage, in the order of the request.
     pub pairs: Vec<PairScore>,
-    /// From the call until the set's first pair was handed to a replica.
+    /// From the call until the set's first pair was handed to a replica; all the time where none
+    /// was, because every logit was known or on its way.
     pub queue: Duration,
     /// From then until the last logit came back.
     pub score: Duration,
@@ -58,10 +63,13 @@ pub struct SetScores {
 pub struct PairScore {
     /// The raw output of the model; always finite.
     pub logit: Result<f32, PairError>,
-    /// Tokens that were scored, special tokens included.
+    /// Its length in tokens, special tokens included.
     pub tokens: usize,
     /// Whether the passage was cut to what the model takes.
     pub truncated: bool,
+    /// Whether the model did not run for it: its logit was in the score cache, or is that of an
+    /// identical pair which was waiting or being scored.
+    pub cached: bool,
 }
 
 /// Why a single pair has no score. The other pairs of its set are not affected.
@@ -78,9 +86,9 @@ pub enum PairError {
 // === impl ScoreRequest ===
 
 impl ScoreRequest {
-    /// A request that is always wanted.
+    /// A request that is always wanted, and has no deadline.
     pub fn new(query: impl Into<String>, passages: Vec<String>) -> Self {
-        Self { query: query.into(), passages, wanted: Box::new(|| true) }
+        Self { query: query.into(), passages, deadline: None, wanted: Box::new(|| true) }
     }
 }
 

@@ -17,12 +17,17 @@ pub struct Settings {
     pub tokens_max: Option<usize>,
     /// Tokens of a query; what is over is cut, and reported.
     pub query_tokens_max: usize,
-    /// Threads that score. `None`: one per core on a CPU, one on a GPU.
+    /// Threads that score. `None`: one for each physical core that the process may use on a CPU, one
+    /// on a GPU.
     pub replicas: Option<usize>,
+    /// Whether each replica stays on one CPU. Of use where the CPUs are the worker's alone.
+    pub pin_threads: bool,
     /// Threads that tokenise. `None`: as many as replicas, at most four.
     pub tokenizers: Option<usize>,
     /// How batches are cut.
     pub packer: PackerLimits,
+    /// Logits that are remembered, for pairs that come again; 0: none.
+    pub cache_pairs_max: usize,
 }
 
 /// How batches are cut, and how much waits for them.

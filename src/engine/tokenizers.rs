@@ -1,10 +1,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use crossbeam_channel::SendError;
 use crossrank_model::{Pair, PairTokenizer, Query};
 use tokio::sync::oneshot;
 
+use super::key::{Keyed, Keyer};
 use super::{EngineError, ScoreRequest, SetScores};
+
+/// Pairs of a set that are handed on together: some milliseconds of work, so that one large set on
+/// an idle engine is being scored while its rest is tokenised.
+const PART_PAIRS: usize = 16;
 
 /// A set on its way in.
 pub(super) struct Incoming {
@@ -13,54 +19,87 @@ pub(super) struct Incoming {
     pub(super) reply: oneshot::Sender<Result<SetScores, EngineError>>,
 }
 
-/// A set whose pairs are ready to be packed.
-pub(super) struct Tokenized {
+/// Pairs of a set that are ready to be packed.
+pub(super) struct Part {
+    /// No two sets have the same.
+    pub(super) set: u64,
+    /// With the first part of the set.
+    pub(super) header: Option<Header>,
+    /// The next pairs; `None` where the tokenizer refused the passage.
+    pub(super) pairs: Vec<Option<Keyed>>,
+}
+
+/// What is known of a set before its pairs are.
+pub(super) struct Header {
     pub(super) query_truncated: bool,
-    /// `None` where the tokenizer refused the passage.
-    pub(super) pairs: Vec<Option<Pair>>,
+    /// How many pairs there are in all parts.
+    pub(super) pairs: usize,
+    pub(super) deadline: Option<Instant>,
     pub(super) wanted: Box<dyn Fn() -> bool + Send + Sync>,
     pub(super) since: Instant,
     pub(super) reply: oneshot::Sender<Result<SetScores, EngineError>>,
 }
 
-/// A tokenizer thread, whole: ends when the engine is dropped or the dispatcher is gone.
-pub(super) fn run(
+/// What a tokenizer thread works with.
+struct Tokenizer {
     tokenizer: PairTokenizer,
-    sets: async_channel::Receiver<Incoming>,
-    tokenized: crossbeam_channel::Sender<Tokenized>,
-) {
-    while let Ok(incoming) = sets.recv_blocking() {
-        if incoming.reply.is_closed() {
-            continue;
-        }
-        if !(incoming.request.wanted)() {
-            let _gone = incoming.reply.send(Err(EngineError::Unwanted));
-            continue;
-        }
-        if tokenized.send(tokenize(&tokenizer, incoming)).is_err() {
-            // The dispatcher is gone. Sets that are still in line would keep their callers waiting:
-            // a closed channel is not an empty one.
-            sets.close();
-            while sets.try_recv().is_ok() {}
-            return;
-        }
-    }
+    keyer: Keyer,
+    parts: crossbeam_channel::Sender<Part>,
 }
 
-fn tokenize(tokenizer: &PairTokenizer, incoming: Incoming) -> Tokenized {
-    let Incoming { request, since, reply } = incoming;
-    let count = request.passages.len();
-    let (query_truncated, pairs) = match tokenizer.query(&request.query) {
-        Ok(query) => {
-            let pair = |passage: &String| pair(tokenizer, &query, passage);
-            (query.truncated, request.passages.iter().map(pair).collect())
+// === impl Tokenizer ===
+
+impl Tokenizer {
+    /// A tokenizer thread, whole: ends when the engine is dropped or the dispatcher is gone. `numbers`
+    /// are for its sets.
+    fn run(
+        mut self,
+        sets: async_channel::Receiver<Incoming>,
+        mut numbers: impl Iterator<Item = u64>,
+    ) {
+        while let Ok(incoming) = sets.recv_blocking() {
+            if incoming.reply.is_closed() {
+                continue;
+            }
+            if !(incoming.request.wanted)() {
+                let _gone = incoming.reply.send(Err(EngineError::Unwanted));
+                continue;
+            }
+            let Some(number) = numbers.next() else { return };
+            if self.tokenize(number, incoming).is_err() {
+                // The dispatcher is gone. Sets that are still in line would keep their callers waiting:
+                // a closed channel is not an empty one.
+                sets.close();
+                while sets.try_recv().is_ok() {}
+                return;
+            }
         }
-        Err(error) => {
+    }
+
+    /// Hands the set on in parts.
+    fn tokenize(&mut self, set: u64, incoming: Incoming) -> Result<(), SendError<Part>> {
+        let Incoming { request, since, reply } = incoming;
+        let ScoreRequest { query, passages, deadline, wanted } = request;
+        let query = self.tokenizer.query(&query).inspect_err(|error| {
             tracing::debug!(%error, "could not tokenise a query");
-            (false, std::iter::repeat_with(|| None).take(count).collect())
+        });
+        let query = query.ok();
+        let query_truncated = query.as_ref().is_some_and(|query| query.truncated);
+        let pairs = passages.len();
+        let mut header = Some(Header { query_truncated, pairs, deadline, wanted, since, reply });
+        for passages in passages.chunks(PART_PAIRS) {
+            let keyed = |passage: &String| {
+                let pair = pair(&self.tokenizer, query.as_ref()?, passage)?;
+                Some(self.keyer.keyed(pair))
+            };
+            let pairs = passages.iter().map(keyed).collect();
+            self.parts.send(Part { set, header: header.take(), pairs })?;
         }
-    };
-    Tokenized { query_truncated, pairs, wanted: request.wanted, since, reply }
+        match header {
+            Some(_) => self.parts.send(Part { set, header, pairs: Vec::new() }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// `None` where the tokenizer refuses the passage. A panic of the library on some odd text costs that
@@ -83,14 +122,16 @@ fn pair(tokenizer: &PairTokenizer, query: &Query, passage: &str) -> Option<Pair>
 pub(super) fn start(
     count: usize,
     tokenizer: &PairTokenizer,
+    keyer: &Keyer,
     sets: &async_channel::Receiver<Incoming>,
-    tokenized: &crossbeam_channel::Sender<Tokenized>,
+    parts: &crossbeam_channel::Sender<Part>,
 ) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
-    let start = |index| {
-        let (tokenizer, sets, tokenized) = (tokenizer.clone(), sets.clone(), tokenized.clone());
+    let start = |index: usize| {
+        let (tokenizer, keyer, parts) = (tokenizer.clone(), keyer.clone(), parts.clone());
+        let (tokenizer, sets) = (Tokenizer { tokenizer, keyer, parts }, sets.clone());
         std::thread::Builder::new()
             .name(format!("tokenizer-{index}"))
-            .spawn(move || run(tokenizer, sets, tokenized))
+            .spawn(move || tokenizer.run(sets, (index as u64..).step_by(count)))
     };
     (0..count).map(start).collect()
 }

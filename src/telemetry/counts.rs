@@ -60,8 +60,10 @@ counts! {
     dead_letters,
     /// Pairs with a logit.
     pairs_scored,
-    /// Tokens of those pairs, special tokens included.
+    /// Tokens that the model read for them, special tokens included.
     tokens_scored,
+    /// Those of them whose logit was known already, or shared with an identical pair.
+    cache_hits,
     /// Passages of which only the first part was scored.
     passages_truncated,
     /// Queries of which only the first part was used.

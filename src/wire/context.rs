@@ -166,9 +166,10 @@ pub struct Usage {
     pub candidates: usize,
     /// Pairs scored, from the cache included.
     pub pairs: usize,
-    /// Tokens the model read.
+    /// Tokens the model read for it, special tokens included; none for the pairs of `cache_hits`.
     pub tokens: usize,
-    /// Pairs whose logit was known already.
+    /// Pairs scored without the model: their logit was in the cache, or is that of an identical pair in
+    /// this or another set that was scored at the time.
     pub cache_hits: usize,
     /// Passages of which only a part was scored, or kept.
     pub truncated: usize,

@@ -106,7 +106,9 @@ impl<E: Scorer> Reranker<E> {
         let scores = if passages.is_empty() {
             SetScores::nothing()
         } else {
-            let request = ScoreRequest { query: set.query.clone(), passages, wanted };
+            let deadline = set.expires_at.and_then(|expires_at| deadline(expires_at, now));
+            let query = set.query.clone();
+            let request = ScoreRequest { query, passages, deadline, wanted };
             self.scorer.score(request).await.map_err(AnswerError::Engine)?
         };
         let mut pairs = scores.pairs.iter();
@@ -184,6 +186,7 @@ impl<E: Scorer> Reranker<E> {
         let (counts, usage) = (&self.counts, &answer.usage);
         counts.pairs_scored.add(usage.pairs as u64);
         counts.tokens_scored.add(usage.tokens as u64);
+        counts.cache_hits.add(usage.cache_hits as u64);
         counts.candidates_unscored.add((usage.candidates - usage.pairs) as u64);
         counts.passages_truncated.add(usage.truncated as u64);
         counts.queries_truncated.add(u64::from(usage.query_truncated));
@@ -235,6 +238,12 @@ impl SetScores {
     }
 }
 
+/// When a set that expires then should be scored; `None` beyond what a clock can tell.
+fn deadline(expires_at: Timestamp, now: Timestamp) -> Option<std::time::Instant> {
+    let left = Duration::try_from(expires_at.duration_since(now)).ok()?;
+    std::time::Instant::now().checked_add(left)
+}
+
 /// The candidates in their final order, cut, with their ranks.
 fn ranked(candidates: Vec<wire::Candidate>, outcomes: &[Outcome], cuts: &Cuts) -> Vec<Ranked> {
     let logits: Vec<Option<Logit>> = outcomes.iter().map(Outcome::logit).collect();
@@ -282,8 +291,8 @@ fn usage(set: &CandidateSet, outcomes: &[Outcome], scores: &SetScores) -> Usage 
     Usage {
         candidates: set.candidates.len(),
         pairs: outcomes.iter().filter(|outcome| outcome.logit().is_some()).count(),
-        tokens: scores.pairs.iter().map(|pair| pair.tokens).sum(),
-        cache_hits: 0,
+        tokens: scores.pairs.iter().filter(|pair| !pair.cached).map(|pair| pair.tokens).sum(),
+        cache_hits: scores.pairs.iter().filter(|p| p.cached && p.logit.is_ok()).count(),
         truncated: truncated.count(),
         query_truncated: scores.query_truncated,
     }

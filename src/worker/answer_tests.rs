@@ -6,10 +6,12 @@ use super::*;
 use crate::context::{self, TokenCounter};
 use crate::engine::ModelIdentity;
 
-/// Scores a passage by the number it ends with; `nan` is not finite, `?` cannot be tokenised.
+/// Scores a passage by the number it ends with; `nan` is not finite, `?` cannot be tokenised. What
+/// begins with `known` comes from the cache.
 struct ByNumber {
     model: ModelIdentity,
     asked: Mutex<Vec<usize>>,
+    deadlines: Mutex<Vec<Option<std::time::Instant>>>,
 }
 
 impl ByNumber {
@@ -21,7 +23,7 @@ impl ByNumber {
             precision: word("f32"),
             backend: word("none"),
         };
-        Self { model, asked: Mutex::default() }
+        Self { model, asked: Mutex::default(), deadlines: Mutex::default() }
     }
 }
 
@@ -32,6 +34,7 @@ impl Scorer for ByNumber {
 
     async fn score(&self, request: ScoreRequest) -> Result<SetScores, EngineError> {
         self.asked.lock().unwrap().push(request.passages.len());
+        self.deadlines.lock().unwrap().push(request.deadline);
         if !(request.wanted)() {
             return Err(EngineError::Unwanted);
         }
@@ -42,7 +45,12 @@ impl Scorer for ByNumber {
                 "nan" => Err(PairError::NotFinite),
                 number => Ok(number.parse().unwrap()),
             };
-            PairScore { logit, tokens: 10, truncated: passage.contains("long") }
+            PairScore {
+                logit,
+                tokens: 10,
+                truncated: passage.contains("long"),
+                cached: passage.starts_with("known"),
+            }
         };
         let pairs = request.passages.iter().map(pair).collect();
         Ok(SetScores { pairs, ..SetScores::nothing() })
@@ -120,6 +128,36 @@ async fn candidates_stand_by_logit_and_ties_by_first_stage() {
     assert_eq!(answer["usage"]["pairs"], 4);
     assert_eq!(answer["usage"]["tokens"], 40);
     assert_eq!(answer["model"]["id"], "by-number");
+}
+
+#[tokio::test]
+async fn known_pairs_count_as_scored_but_not_as_read() {
+    let reranker = reranker();
+    let answer = answer(&reranker, texts(&["known 1", "b 3", "known 2", "c 4", "known nan"])).await;
+    assert_eq!(ids(&answer), ["d3", "d1", "d2", "d0", "d4"]);
+    assert_eq!(answer["usage"]["pairs"], 4);
+    assert_eq!(answer["usage"]["cache_hits"], 2, "one of the known has no score");
+    assert_eq!(answer["usage"]["tokens"], 20);
+    let counts = reranker.counts().snapshot();
+    assert_eq!((counts.pairs_scored, counts.cache_hits, counts.tokens_scored), (4, 2, 20));
+}
+
+#[tokio::test]
+async fn a_set_is_due_when_it_expires() {
+    let reranker = reranker();
+    let before = std::time::Instant::now();
+    answer(&reranker, texts(&["a 1"])).await;
+    let mut set = texts(&["a 1"]);
+    // The tests' now is the start of that year.
+    set["expires_at"] = json!("2026-01-01T00:00:30Z");
+    answer(&reranker, set.clone()).await;
+    set["expires_at"] = json!("9999-01-01T00:00:00Z");
+    answer(&reranker, set).await;
+    let deadlines = reranker.scorer.deadlines.lock().unwrap();
+    let [None, Some(soon), Some(late)] = deadlines[..] else { panic!("{deadlines:?}") };
+    let left = soon - before;
+    assert!((30.0..60.0).contains(&left.as_secs_f64()), "{left:?}");
+    assert!(late > soon);
 }
 
 #[tokio::test]

@@ -84,14 +84,18 @@ impl Stage {
         self.producer.flush(REQUEST_MAX).unwrap();
     }
 
-    /// Sends sets that are large, and waits until they are acknowledged.
+    /// Sends sets that are large, and waits until they are acknowledged. No pair is like another, even
+    /// where only the first tokens are read.
     pub(crate) fn produce_large(&self, ids: Range<usize>, candidates: usize, chars: usize) {
         let text = "a passage that goes on and on ".repeat(chars / 30);
-        let candidates: Vec<_> =
-            (0..candidates).map(|id| json!({"id": id.to_string(), "text": text})).collect();
+        let candidate =
+            |id: usize| json!({"id": id.to_string(), "text": format!("{id} is {text}")});
+        let candidates: Vec<_> = (0..candidates).map(candidate).collect();
         for id in ids {
             let set = json!({
-                "request_id": id.to_string(), "query": "how long", "candidates": candidates,
+                "request_id": id.to_string(),
+                "query": format!("{id}, how long"),
+                "candidates": candidates,
             });
             self.send(&id.to_string(), Some(set.to_string().as_bytes()));
         }

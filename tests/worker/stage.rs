@@ -149,6 +149,7 @@ pub(crate) fn scores(request: &ScoreRequest) -> SetScores {
         logit: Ok(passage.len() as f32),
         tokens: 4,
         truncated: false,
+        cached: false,
     };
     SetScores {
         query_truncated: false,

@@ -2,9 +2,7 @@ use burn::backend::Dispatch;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use super::{
-    IGNORED, StoredEmbeddings, StoredHead, StoredLayer, StoredProjection,
-};
+use super::{IGNORED, StoredEmbeddings, StoredHead, StoredLayer, StoredProjection};
 use crate::calibration::Calibration;
 use crate::config::{Activation, BertConfig};
 use crate::device::Device;

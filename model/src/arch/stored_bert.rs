@@ -63,10 +63,7 @@ struct Names {
 // === impl StoredEmbeddings ===
 
 impl StoredEmbeddings {
-    pub(crate) fn take(
-        config: &BertConfig,
-        weights: &mut Weights,
-    ) -> Result<Self, WeightsError> {
+    pub(crate) fn take(config: &BertConfig, weights: &mut Weights) -> Result<Self, WeightsError> {
         let hidden = config.hidden_size;
         Ok(Self {
             words: weights.take(WORDS, [config.vocab_size, hidden])?,
@@ -156,10 +153,7 @@ impl StoredLayer {
 // === impl StoredHead ===
 
 impl StoredHead {
-    pub(crate) fn take(
-        config: &BertConfig,
-        weights: &mut Weights,
-    ) -> Result<Self, WeightsError> {
+    pub(crate) fn take(config: &BertConfig, weights: &mut Weights) -> Result<Self, WeightsError> {
         let hidden = config.hidden_size;
         Ok(Self {
             pooler: StoredLinear::take(weights, &[POOLER], [hidden, hidden])?,

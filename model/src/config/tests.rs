@@ -50,6 +50,7 @@ fn every_size_and_option_is_read() {
             types: 2,
             layer_norm_eps: 1e-12,
             activation: Activation::GeluErf,
+            quantized: false,
         }
     );
     assert_eq!(with("layer_norm_eps", json!(0.1)).unwrap().layer_norm_eps, 0.1);

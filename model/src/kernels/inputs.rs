@@ -42,11 +42,7 @@ pub(crate) struct NormWeights<B: Backend> {
 #[derive(Clone, ExtensionType)]
 pub(crate) enum TokenRows<B: Backend> {
     /// On the device, `[tokens]` each.
-    Plain {
-        words: IntTensor<B>,
-        types: IntTensor<B>,
-        positions: IntTensor<B>,
-    },
+    Plain { words: IntTensor<B>, types: IntTensor<B>, positions: IntTensor<B> },
     /// For kernels.
     Packed { isa: Isa, words: Arc<[u32]>, types: Arc<[u32]>, positions: Arc<[u32]> },
 }

@@ -6,7 +6,10 @@
 
 #![cfg_attr(
     feature = "ndarray",
-    expect(deprecated, reason = "ndarray is kept as an oracle beside flex, and for those who ask for it")
+    expect(
+        deprecated,
+        reason = "ndarray is kept as an oracle beside flex, and for those who ask for it"
+    )
 )]
 
 pub(crate) mod cpu;

@@ -73,7 +73,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
 
 /// The engine of a worker, except that it remembers no scores: every pass scores the same pairs.
 fn for_bench(settings: engine::Settings) -> engine::Settings {
-    settings
+    engine::Settings { cache_pairs_max: 0, ..settings }
 }
 
 async fn start(settings: engine::Settings) -> Result<Started, CliError> {

@@ -1,8 +1,10 @@
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::answer::Answer;
@@ -49,7 +51,7 @@ impl Show {
     pub(super) async fn before_and_after(&mut self) -> Result<(), CliError> {
         let count = self.samples.len();
         print(&format!("\n{count} candidate sets are sent; the group forms in a few seconds.\n"))?;
-        self.send(count).await?;
+        self.send(0..count).await?;
         let mut answers = HashMap::new();
         while answers.len() < count {
             let answer = self.receive().await?;
@@ -72,7 +74,8 @@ impl Show {
     /// Sends `sets` sets at once and prints how fast they came back.
     pub(super) async fn throughput(&mut self, sets: usize) -> Result<(), CliError> {
         let started = Instant::now();
-        self.send(sets).await?;
+        let shown = self.samples.len();
+        self.send(shown..shown + sets).await?;
         let (mut pairs, mut tokens) = (0, 0);
         for _ in 0..sets {
             let usage = self.receive().await?.usage;
@@ -90,11 +93,13 @@ impl Show {
         ))
     }
 
-    /// Sends the samples round and round, `count` in all, without waiting for one after the other.
-    async fn send(&self, count: usize) -> Result<(), CliError> {
+    /// Sends the samples round and round, without waiting for one after the other.
+    async fn send(&self, numbers: Range<usize>) -> Result<(), CliError> {
         let mut sending = JoinSet::new();
-        for (value, _) in self.samples.iter().cycle().take(count) {
-            let record = Record { value: Some(value.clone()), ..Record::default() };
+        for number in numbers {
+            let (value, _) = &self.samples[number % self.samples.len()];
+            let value = in_round(value, number / self.samples.len());
+            let record = Record { value: Some(value), ..Record::default() };
             let (producer, topic) = (Arc::clone(&self.producer), self.input_topic.clone());
             sending.spawn(async move { producer.publish(&topic, record).await });
         }
@@ -113,5 +118,18 @@ impl Show {
         claimed.ack.published();
         let value = claimed.record.value.unwrap_or_default();
         serde_json::from_slice(&value).map_err(|error| failed(error.to_string()))
+    }
+}
+
+/// The same set with a query of its own in every round: a pair that comes again is not scored again,
+/// and what is timed is the scoring.
+fn in_round(value: &Bytes, round: usize) -> Bytes {
+    match serde_json::from_slice::<Value>(value) {
+        Ok(mut set) if round > 0 => {
+            let query = set["query"].as_str().unwrap_or_default();
+            set["query"] = Value::from(format!("{round} {query}"));
+            set.to_string().into()
+        }
+        Ok(_) | Err(_) => value.clone(),
     }
 }

@@ -56,11 +56,13 @@ fn engine(check: &mut Check<'_>) -> Option<engine::Settings> {
         tokens_max: model.tokens_max,
         query_tokens_max: model.query_tokens_max,
         replicas: engine.replicas,
+        pin_threads: engine.pin_threads,
         tokenizers: engine.tokenizers,
         packer: engine::PackerLimits {
             batch_tokens_max: engine.batch_tokens_max,
             queue_tokens_max: engine.queue_tokens_max,
         },
+        cache_pairs_max: engine.cache_pairs_max,
     })
 }
 

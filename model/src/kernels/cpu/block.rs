@@ -68,7 +68,13 @@ impl Observer for () {
 
 impl SelfAttention<'_> {
     /// `offsets` say where each pair starts, and where the last one ends, `[pairs + 1]`.
-    pub(crate) fn run(&self, isa: Isa, x: &mut [f32], offsets: &[u32], observer: &mut impl Observer) {
+    pub(crate) fn run(
+        &self,
+        isa: Isa,
+        x: &mut [f32],
+        offsets: &[u32],
+        observer: &mut impl Observer,
+    ) {
         let hidden = self.qkv.inputs();
         scratch::with(|scratch| {
             for group in groups(offsets) {

@@ -1,14 +1,14 @@
 use std::fmt;
 
+#[cfg(target_arch = "aarch64")]
+use super::simd::neon::Neon;
 use super::simd::portable::Portable;
+use super::simd::{Kernel, Simd};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{
     avx2::Avx2,
     avx512::{Avx512, Avx512Vnni},
 };
-#[cfg(target_arch = "aarch64")]
-use super::simd::neon::Neon;
-use super::simd::{Kernel, Simd};
 
 /// Instruction sets that the kernels are compiled for, the fastest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

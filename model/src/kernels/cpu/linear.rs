@@ -27,10 +27,16 @@ pub(super) fn linear(
     output: &mut [f32],
 ) {
     let Rows { values, rows, stride } = input;
-    assert!(rows > 0 && stride >= weights.inputs() && values.len() >= (rows - 1) * stride + weights.inputs());
+    assert!(
+        rows > 0
+            && stride >= weights.inputs()
+            && values.len() >= (rows - 1) * stride + weights.inputs()
+    );
     assert!(output.len() >= rows * weights.width());
     match &weights.panels {
-        Panels::Float(panels) => isa.run(FloatLinear { input, weights, panels, activation, output }),
+        Panels::Float(panels) => {
+            isa.run(FloatLinear { input, weights, panels, activation, output })
+        }
         Panels::Int8(panels) => {
             let depth = weights.inputs().next_multiple_of(4);
             let bytes = room.bytes.bytes(rows * depth);

@@ -44,12 +44,7 @@ pub(crate) use weights::{Int8Rows, PackedLinear};
 
 /// Each row of `x`, `[tokens, hidden]`, becomes the normalised sum of a row of each table: `[rows, hidden]` and, for
 /// each token, the row.
-pub(crate) fn embed(
-    isa: Isa,
-    tables: [(&[f32], &[u32]); 3],
-    norm: NormSlices<'_>,
-    x: &mut [f32],
-) {
+pub(crate) fn embed(isa: Isa, tables: [(&[f32], &[u32]); 3], norm: NormSlices<'_>, x: &mut [f32]) {
     isa.run(norm::EmbedNorm { x, tables, norm });
 }
 

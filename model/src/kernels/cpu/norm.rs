@@ -53,9 +53,8 @@ impl Kernel for EmbedNorm<'_> {
     fn run<S: Simd>(self, simd: S) {
         let hidden = self.norm.gamma.len();
         for (token, x) in self.x.chunks_exact_mut(hidden).enumerate() {
-            let [words, types, positions] = self.tables.map(|(table, rows)| {
-                &table[rows[token] as usize * hidden..][..hidden]
-            });
+            let [words, types, positions] =
+                self.tables.map(|(table, rows)| &table[rows[token] as usize * hidden..][..hidden]);
             x.copy_from_slice(words);
             add(simd, x, types);
             add(simd, x, positions);
