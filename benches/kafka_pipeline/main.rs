@@ -6,12 +6,19 @@
 //! cargo bench --bench kafka_pipeline -- [--sets 20000] [--rounds 3] [--size 50]
 //! ```
 //!
+//! With a model, the worker scores in earnest, and stands beside its own engine without Kafka:
+//!
+//! ```text
+//! cargo bench --bench kafka_pipeline -- --model DIR --input SETS.jsonl [--with model.precision=int8]
+//! ```
+//!
 //! A broker is started as the tests do, or taken from `CROSSRANK_TEST_BROKERS`.
 
 #![allow(dead_code, reason = "each bench uses its part of the support")]
 
 mod bare;
 mod cpu;
+mod engine;
 #[path = "../../tests/support/kafka.rs"]
 mod kafka;
 #[path = "../support/mod.rs"]
@@ -20,6 +27,7 @@ mod topics;
 mod worker;
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Parser;
 
@@ -39,6 +47,12 @@ struct Arguments {
     /// Configuration of the worker, such as worker.sets_max=1024.
     #[arg(long, value_name = "KEY=VALUE")]
     with: Vec<String>,
+    /// A model that scores.
+    #[arg(long, value_name = "DIR", requires = "input")]
+    model: Option<PathBuf>,
+    /// Candidate sets as JSON lines, for the model to score.
+    #[arg(long, value_name = "FILE", requires = "model")]
+    input: Option<PathBuf>,
     /// What `cargo bench` says.
     #[arg(long, hide = true)]
     bench: bool,
@@ -61,6 +75,11 @@ fn main() {
         return;
     }
     let Some(kafka) = kafka::Kafka::start() else { return };
+    if let (Some(model), Some(input)) = (&arguments.model, &arguments.input) {
+        let lines = std::fs::read_to_string(input).expect("a file of candidate sets");
+        let sets: Vec<Vec<u8>> = lines.lines().map(|line| line.as_bytes().to_vec()).collect();
+        return engine::compare(&kafka.brokers(), model, &sets, &arguments);
+    }
     let sizes = if arguments.size.is_empty() { vec![50, 10] } else { arguments.size.clone() };
     for size in sizes {
         compare(&kafka.brokers(), size, &arguments);

@@ -28,20 +28,25 @@ pub(crate) struct Topics {
 
 impl Topics {
     pub(crate) fn filled(brokers: &str, size: usize, sets: usize) -> Self {
+        let mut random = Sets::new();
+        let made: Vec<Vec<u8>> = (0..sets).map(|id| random.set(id, size)).collect();
+        Self::holding(brokers, &format!("{size}"), &made)
+    }
+
+    /// A topic of these records, at least one.
+    pub(crate) fn holding(brokers: &str, name: &str, values: &[Vec<u8>]) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let input = format!("bench-{}-{size}", std::process::id());
+        let input = format!("bench-{}-{name}", std::process::id());
         runtime.block_on(create_topic(brokers, &input, PARTITIONS, 1));
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers).set("compression.codec", "lz4");
         let producer: BaseProducer = config.create().expect("a producer");
-        let mut random = Sets::new();
-        let sample = random.set(0, size);
-        for id in 0..sets {
-            let value = random.set(id, size);
-            send(&producer, &input, id, &value);
+        for (id, value) in values.iter().enumerate() {
+            send(&producer, &input, id, value);
         }
         producer.flush(FLUSH_MAX).expect("every set in the topic");
         let brokers = brokers.to_owned();
+        let (sample, sets) = (values[0].clone(), values.len());
         Self { brokers, input, sample, sets, runs: AtomicUsize::new(0), runtime }
     }
 

@@ -15,12 +15,12 @@ use crate::topics::Topics;
 use crate::{Run, cpu};
 
 /// Notes when the first set was to be scored.
-struct Timed {
-    scorer: NoOp,
+struct Timed<S> {
+    scorer: S,
     since: Arc<OnceLock<Instant>>,
 }
 
-impl Scorer for Timed {
+impl<S: Scorer> Scorer for Timed<S> {
     fn model(&self) -> &ModelIdentity {
         self.scorer.model()
     }
@@ -71,14 +71,31 @@ pub(crate) fn output_bytes(context: bool, set: &[u8]) -> usize {
     Runtime::new().expect("a runtime").block_on(answer).expect("an answer").value.len()
 }
 
-/// Answers every record of the input with the worker.
+/// Answers every record of the input with the worker, without scoring in earnest.
 pub(crate) fn run(topics: &Topics, context: bool, with: &[String]) -> Run {
+    run_with(topics, NoOp::new(), context, with)
+}
+
+/// Answers every record of the input with the worker and the scores of `scorer`.
+pub(crate) fn run_with<S: Scorer>(
+    topics: &Topics,
+    scorer: S,
+    context: bool,
+    with: &[String],
+) -> Run {
     topics.with_output(|output| {
-        Runtime::new().expect("a runtime").block_on(answer_all(topics, output, context, with))
+        let answers = answer_all(topics, output, scorer, context, with);
+        Runtime::new().expect("a runtime").block_on(answers)
     })
 }
 
-async fn answer_all(topics: &Topics, output: &str, context: bool, with: &[String]) -> Run {
+async fn answer_all<S: Scorer>(
+    topics: &Topics,
+    output: &str,
+    scorer: S,
+    context: bool,
+    with: &[String],
+) -> Run {
     let context = context.to_string();
     let mut settings = vec![
         ("kafka.brokers", topics.brokers.as_str()),
@@ -92,7 +109,7 @@ async fn answer_all(topics: &Topics, output: &str, context: bool, with: &[String
     settings.extend(with.iter().map(|with| with.split_once('=').expect("KEY=VALUE")));
     let config = support::config(&settings);
     let since = Arc::default();
-    let scorer = Timed { scorer: NoOp::new(), since: Arc::clone(&since) };
+    let scorer = Timed { scorer, since: Arc::clone(&since) };
     let reranker = support::reranker(&config, scorer);
     let done = Arc::new(Done {
         left: AtomicUsize::new(topics.sets),
