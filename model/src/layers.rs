@@ -14,6 +14,7 @@ use crate::stored::{StoredLinear, StoredNorm, StoredWeights};
 
 /// `x → x W + b`.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has some dozens")]
 pub(crate) enum Linear {
     Plain(PlainLinear),
     Packed(KernelLinear),
@@ -151,3 +152,6 @@ fn transposed(rows: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
     }
     columns
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests;

@@ -44,6 +44,11 @@ pub enum QuantizeError {
 /// # Errors
 /// `from` does not hold a model with float weights, or `to` exists or cannot be written.
 pub fn quantize(from: &Path, to: &Path) -> Result<(), QuantizeError> {
+    match to.try_exists() {
+        Ok(false) => {}
+        Ok(true) => return Err(QuantizeError::Exists(to.to_path_buf())),
+        Err(source) => return Err(failed(to, source)),
+    }
     let config_json = files::read(from, files::CONFIG).map_err(LoadError::from)?;
     let path = from.join(files::CONFIG);
     let config = BertConfig::parse(&path, &config_json).map_err(LoadError::from)?;
@@ -60,20 +65,30 @@ pub fn quantize(from: &Path, to: &Path) -> Result<(), QuantizeError> {
     });
     let file = safetensors::serialize(views, None).expect("sizes are right and names are unique");
 
-    // Aside first: a directory that is there is whole.
-    let aside = aside(to)?;
-    fs::create_dir(&aside).map_err(|source| failed(&aside, source))?;
     let mut written = vec![
         (files::CONFIG, marked(&path, &config_json)?),
         (files::TOKENIZER, tokenizer_json),
         (files::WEIGHTS, file),
     ];
     written.extend(tokenizer_config.map(|bytes| (files::TOKENIZER_CONFIG, bytes)));
-    for (name, bytes) in written {
-        let path = aside.join(name);
-        fs::write(&path, bytes).map_err(|source| failed(&path, source))?;
-    }
-    fs::rename(&aside, to).map_err(|source| failed(to, source))
+    write(to, &written)
+}
+
+/// Makes the directory `to` of these files: whole, or not at all.
+fn write(to: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), QuantizeError> {
+    let aside = aside(to);
+    fs::create_dir(&aside).map_err(|source| failed(&aside, source))?;
+    let fill = || {
+        for (name, bytes) in files {
+            let path = aside.join(name);
+            fs::write(&path, bytes).map_err(|source| failed(&path, source))?;
+        }
+        fs::rename(&aside, to).map_err(|source| failed(to, source))
+    };
+    fill().inspect_err(|_| {
+        // What is left behind does no harm, and the error says where it is.
+        drop(fs::remove_dir_all(&aside));
+    })
 }
 
 fn quantized(from: &Path, config: &BertConfig) -> Result<StoredFile, LoadError> {
@@ -106,20 +121,12 @@ fn marked(path: &Path, config_json: &[u8]) -> Result<Vec<u8>, LoadError> {
     Ok(text)
 }
 
-/// A name beside `to` that is free.
-fn aside(to: &Path) -> Result<PathBuf, QuantizeError> {
-    if to.exists() {
-        return Err(QuantizeError::Exists(to.to_path_buf()));
-    }
-    let mut name = to.as_os_str().to_owned();
-    name.push(".partial");
-    let aside = PathBuf::from(name);
-    match fs::remove_dir_all(&aside) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(source) => return Err(failed(&aside, source)),
-    }
-    Ok(aside)
+/// A name beside `to` that nobody else uses.
+fn aside(to: &Path) -> PathBuf {
+    // Without a slash at the end, behind which the name would be one of a file inside.
+    let mut name = to.components().as_path().as_os_str().to_owned();
+    name.push(format!(".partial-{}", std::process::id()));
+    PathBuf::from(name)
 }
 
 fn failed(path: &Path, source: io::Error) -> QuantizeError {

@@ -172,8 +172,13 @@ impl StoredFile {
 ///
 /// Xiao et al., SmoothQuant, 2023, with its exponent of a half. Factors are rounded to an eighth of an octave, so that
 /// the last bit of an amplitude, in which processors differ, does not change the weights.
+///
+/// An input that the calibration hardly met may well be met by other texts: it is taken to be within a factor of the
+/// largest, or its own factor would be so large that it, once there, would leave no digits for all others.
 fn smoothing(amplitude: &[f32], rows: &[f32]) -> Vec<f32> {
     const STEPS_PER_OCTAVE: f32 = 8.0;
+    const SPREAD_MAX: f32 = 256.0;
+    let least = amplitude.iter().fold(0.0_f32, |most, &own| most.max(own)) / SPREAD_MAX;
     let inputs = amplitude.len();
     let mut largest = vec![0.0_f32; inputs];
     for row in rows.chunks_exact(inputs) {
@@ -182,8 +187,9 @@ fn smoothing(amplitude: &[f32], rows: &[f32]) -> Vec<f32> {
         }
     }
     let factor = |(amplitude, largest): (&f32, &f32)| {
+        let amplitude = amplitude.max(least);
         let both = amplitude * largest;
-        // An input that is always 0, or that nobody reads, needs nothing.
+        // Inputs that are always 0, or one that nobody reads, need nothing.
         if !(both > 0.0 && both.is_finite()) {
             return 1.0;
         }
@@ -191,4 +197,33 @@ fn smoothing(amplitude: &[f32], rows: &[f32]) -> Vec<f32> {
         ((octaves * STEPS_PER_OCTAVE).round() / STEPS_PER_OCTAVE).exp2()
     };
     amplitude.iter().zip(&largest).map(factor).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smoothing_balances_large_inputs_against_small_weights() {
+        // Inputs of 16 meet weights of 1, inputs of 1 those of 4: both become 4, as do the weights.
+        let factors = smoothing(&[16.0, 1.0], &[1.0, -4.0, -0.5, 2.0]);
+        assert_eq!(factors, [0.25, 2.0]);
+    }
+
+    #[test]
+    fn smoothing_does_not_follow_the_last_bit_of_an_amplitude() {
+        let exactly = smoothing(&[3.0, 0.7], &[0.2, 0.4]);
+        let nearly = smoothing(&[3.0_f32.next_up(), 0.7_f32.next_down()], &[0.2, 0.4]);
+        assert_eq!(exactly, nearly);
+    }
+
+    #[test]
+    fn inputs_that_were_hardly_met_get_factors_in_proportion() {
+        for hardly in [0.0, 1e-45, 1e-38, 1e-20, 1e-5] {
+            let factors = smoothing(&[1.0, hardly], &[1.0, 1.0]);
+            assert_eq!(factors, [1.0, 16.0], "{hardly:e}");
+        }
+        assert_eq!(smoothing(&[0.0, 0.0], &[1.0, 1.0]), [1.0, 1.0]);
+        assert_eq!(smoothing(&[1.0, 1.0], &[0.0, 0.0]), [1.0, 1.0]);
+    }
 }

@@ -2,81 +2,29 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crossrank_model::{
     CrossEncoder, Device, PackedBatch, PairTokenizer, Precision, ScoreError, TextTokenizer,
     TokenLimits,
 };
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
+use support::copy::{Copy, says};
 use support::{cpus, encoder, fixture, golden_pairs, pack};
 
 const LIMITS: TokenLimits = TokenLimits { tokens_max: 96, query_tokens_max: 32 };
 const QUERY: &str = "bert.encoder.layer.0.attention.self.query.weight";
 
-/// A tensor as the file holds it.
-type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+trait Refused {
+    /// Loads the model, and reads the error with its sources.
+    fn refused(self, parts: &[&str]);
 
-struct Copy {
-    _keep: tempfile::TempDir,
-    dir: PathBuf,
+    fn tokenizer_refused(self, limits: TokenLimits, parts: &[&str]);
 }
 
 // === impl Copy ===
 
-impl Copy {
-    fn new() -> Self {
-        let keep = tempfile::tempdir().unwrap();
-        let dir = keep.path().join("a-model");
-        std::fs::create_dir(&dir).unwrap();
-        for file in std::fs::read_dir(fixture("tiny-bert-relu")).unwrap() {
-            let file = file.unwrap();
-            std::fs::copy(file.path(), dir.join(file.file_name())).unwrap();
-        }
-        Self { _keep: keep, dir }
-    }
-
-    fn edit(self, file: &str, change: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let path = self.dir.join(file);
-        let mut bytes = std::fs::read(&path).unwrap();
-        change(&mut bytes);
-        std::fs::write(path, bytes).unwrap();
-        self
-    }
-
-    fn edit_json(self, file: &str, change: impl FnOnce(&mut serde_json::Value)) -> Self {
-        self.edit(file, |bytes| {
-            let mut value = serde_json::from_slice(bytes).unwrap();
-            change(&mut value);
-            *bytes = serde_json::to_vec(&value).unwrap();
-        })
-    }
-
-    fn edit_tensors(self, change: impl FnOnce(&mut Tensors)) -> Self {
-        self.edit("model.safetensors", |bytes| {
-            let file = SafeTensors::deserialize(bytes).unwrap();
-            let mut tensors: Tensors = file
-                .iter()
-                .map(|(name, t)| {
-                    (name.to_owned(), (t.dtype(), t.shape().to_vec(), t.data().to_vec()))
-                })
-                .collect();
-            change(&mut tensors);
-            let views = tensors.iter().map(|(name, (dtype, shape, data))| {
-                (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
-            });
-            *bytes = safetensors::serialize(views, None).unwrap();
-        })
-    }
-
-    fn remove(self, file: &str) -> Self {
-        std::fs::remove_file(self.dir.join(file)).unwrap();
-        self
-    }
-
-    /// Loads the model, and returns the error with its sources.
+impl Refused for Copy {
     #[track_caller]
     fn refused(self, parts: &[&str]) {
         let error = CrossEncoder::load(&self.dir, &device(), Precision::F32).unwrap_err();
@@ -94,36 +42,26 @@ fn device() -> Device {
     cpus().into_iter().next().expect("a CPU backend is compiled in")
 }
 
-#[track_caller]
-fn says(error: &dyn std::error::Error, dir: &Path, parts: &[&str]) {
-    let chain: Vec<String> =
-        std::iter::successors(Some(error), |e| e.source()).map(|e| e.to_string()).collect();
-    let message = chain.join(": ").replace(&format!("{}/", dir.display()), "");
-    for part in parts {
-        assert!(message.contains(part), "\"{message}\" lacks \"{part}\"");
-    }
-}
-
 #[test]
 fn a_missing_directory_or_file_is_named() {
     let error = CrossEncoder::load(Path::new("no/where"), &device(), Precision::F32).unwrap_err();
     says(&error, Path::new("."), &["no/where is not a directory"]);
-    Copy::new().remove("config.json").refused(&["config.json is missing"]);
-    Copy::new().remove("tokenizer.json").refused(&["tokenizer.json is missing"]);
-    Copy::new()
+    Copy::of("tiny-bert-relu").remove("config.json").refused(&["config.json is missing"]);
+    Copy::of("tiny-bert-relu").remove("tokenizer.json").refused(&["tokenizer.json is missing"]);
+    Copy::of("tiny-bert-relu")
         .remove("model.safetensors")
         .refused(&["model.safetensors is missing", "pytorch_model.bin"]);
 }
 
 #[test]
 fn another_architecture_is_refused() {
-    Copy::new()
+    Copy::of("tiny-bert-relu")
         .edit_json("config.json", |c| c["architectures"] = serde_json::json!(["RobertaModel"]))
         .refused(&[
             "config.json: architectures is [\"RobertaModel\"]",
             "BertForSequenceClassification",
         ]);
-    Copy::new()
+    Copy::of("tiny-bert-relu")
         .edit_json("config.json", |c| c["id2label"] = serde_json::json!({"0": "a", "1": "b"}))
         .refused(&["config.json: id2label", "one label"]);
 }
@@ -132,16 +70,18 @@ fn another_architecture_is_refused() {
 fn a_truncated_or_corrupt_weight_file_is_an_error() {
     let corrupt = ["model.safetensors is not a whole safetensors file"];
     for kept in [0, 7, 8, 100, 5_000, 80_000] {
-        Copy::new().edit("model.safetensors", |b| b.truncate(kept)).refused(&corrupt);
+        Copy::of("tiny-bert-relu")
+            .edit("model.safetensors", |b| b.truncate(kept))
+            .refused(&corrupt);
     }
-    Copy::new().edit("model.safetensors", |b| b[..8].fill(0xff)).refused(&corrupt);
-    Copy::new().edit("model.safetensors", |b| b[20] = 0).refused(&corrupt);
-    Copy::new().edit("model.safetensors", |b| b.push(0)).refused(&corrupt);
+    Copy::of("tiny-bert-relu").edit("model.safetensors", |b| b[..8].fill(0xff)).refused(&corrupt);
+    Copy::of("tiny-bert-relu").edit("model.safetensors", |b| b[20] = 0).refused(&corrupt);
+    Copy::of("tiny-bert-relu").edit("model.safetensors", |b| b.push(0)).refused(&corrupt);
 }
 
 #[test]
 fn a_missing_tensor_is_named_with_its_shape() {
-    Copy::new().edit_tensors(|t| drop(t.remove(QUERY))).refused(&[
+    Copy::of("tiny-bert-relu").edit_tensors(|t| drop(t.remove(QUERY))).refused(&[
         "model.safetensors: tensor",
         QUERY,
         "[24, 24] is missing",
@@ -151,27 +91,27 @@ fn a_missing_tensor_is_named_with_its_shape() {
 #[test]
 fn a_tensor_without_use_is_an_error_unless_it_follows_from_the_config() {
     let ids = || (Dtype::I64, vec![1, 1], vec![0; 8]);
-    Copy::new()
+    Copy::of("tiny-bert-relu")
         .edit_tensors(|t| drop(t.insert("bert.encoder.layer.2.output.dense.bias".into(), ids())))
         .refused(&["1 tensors", "bert.encoder.layer.2.output.dense.bias"]);
-    let copy =
-        Copy::new().edit_tensors(|t| drop(t.insert("bert.embeddings.position_ids".into(), ids())));
+    let copy = Copy::of("tiny-bert-relu")
+        .edit_tensors(|t| drop(t.insert("bert.embeddings.position_ids".into(), ids())));
     CrossEncoder::load(&copy.dir, &device(), Precision::F32).unwrap();
 }
 
 #[test]
 fn a_wrong_shape_is_named_with_both_shapes() {
-    Copy::new()
+    Copy::of("tiny-bert-relu")
         .edit_tensors(|t| t.get_mut(QUERY).unwrap().1 = vec![12, 48])
         .refused(&[QUERY, "is [12, 48]; config.json asks for [24, 24]"]);
-    Copy::new()
+    Copy::of("tiny-bert-relu")
         .edit_json("config.json", |c| c["max_position_embeddings"] = 100.into())
         .refused(&["position_embeddings.weight is [96, 24]; config.json asks for [100, 24]"]);
 }
 
 #[test]
 fn a_wrong_number_format_is_named() {
-    Copy::new()
+    Copy::of("tiny-bert-relu")
         .edit_tensors(|t| {
             let tensor = t.get_mut(QUERY).unwrap();
             *tensor = (Dtype::I32, tensor.1.clone(), tensor.2.clone());
@@ -182,7 +122,7 @@ fn a_wrong_number_format_is_named() {
 #[test]
 fn a_weight_that_is_not_finite_is_an_error() {
     for value in [f32::NAN, f32::INFINITY] {
-        Copy::new()
+        Copy::of("tiny-bert-relu")
             .edit_tensors(|t| {
                 t.get_mut(QUERY).unwrap().2[..4].copy_from_slice(&value.to_le_bytes())
             })
@@ -192,7 +132,7 @@ fn a_weight_that_is_not_finite_is_an_error() {
 
 #[test]
 fn old_layer_norm_names_are_read() {
-    let copy = Copy::new().edit_tensors(|tensors| {
+    let copy = Copy::of("tiny-bert-relu").edit_tensors(|tensors| {
         *tensors = std::mem::take(tensors)
             .into_iter()
             .map(|(name, tensor)| {
@@ -212,24 +152,24 @@ fn old_layer_norm_names_are_read() {
 
 #[test]
 fn a_tokenizer_that_does_not_fit_the_model_is_refused() {
-    Copy::new()
+    Copy::of("tiny-bert-relu")
         .edit("tokenizer.json", |b| b.truncate(500))
         .tokenizer_refused(LIMITS, &["tokenizer.json is not a tokenizer.json that can be read"]);
-    Copy::new()
+    Copy::of("tiny-bert-relu")
         .edit_json("config.json", |c| c["vocab_size"] = 290.into())
         .tokenizer_refused(LIMITS, &["tokenizer.json: token ids reach 290", "vocab_size", "290"]);
-    Copy::new()
+    Copy::of("tiny-bert-relu")
         .edit_json("tokenizer.json", |t| t["post_processor"] = serde_json::Value::Null)
         .tokenizer_refused(
             LIMITS,
             &["tokenizer.json: a pair becomes", "[CLS] query [SEP] passage"],
         );
-    Copy::new()
+    Copy::of("tiny-bert-relu")
         .edit_json("tokenizer.json", |t| {
             t["post_processor"]["pair"][3]["Sequence"]["type_id"] = 0.into();
         })
         .tokenizer_refused(LIMITS, &["a pair becomes", "with types"]);
-    Copy::new()
+    Copy::of("tiny-bert-relu")
         .edit_json("tokenizer.json", |t| {
             t["pre_tokenizer"] = serde_json::json!({"type": "WhitespaceSplit"});
             t["normalizer"] = serde_json::Value::Null;
@@ -240,12 +180,12 @@ fn a_tokenizer_that_does_not_fit_the_model_is_refused() {
 #[test]
 fn limits_must_fit_the_model_and_leave_room_for_a_passage() {
     let limits = |tokens_max, query_tokens_max| TokenLimits { tokens_max, query_tokens_max };
-    Copy::new().tokenizer_refused(limits(97, 32), &["up to 97 tokens", "takes 96"]);
-    Copy::new()
+    Copy::of("tiny-bert-relu").tokenizer_refused(limits(97, 32), &["up to 97 tokens", "takes 96"]);
+    Copy::of("tiny-bert-relu")
         .edit_json("tokenizer_config.json", |t| t["model_max_length"] = 64.into())
         .tokenizer_refused(limits(96, 32), &["takes 64"]);
-    Copy::new().tokenizer_refused(limits(35, 32), &["leave no room"]);
-    Copy::new().tokenizer_refused(limits(0, usize::MAX), &["leave no room"]);
+    Copy::of("tiny-bert-relu").tokenizer_refused(limits(35, 32), &["leave no room"]);
+    Copy::of("tiny-bert-relu").tokenizer_refused(limits(0, usize::MAX), &["leave no room"]);
     assert!(PairTokenizer::load(&fixture("tiny-bert-relu"), limits(36, 32)).is_ok());
 }
 
@@ -264,24 +204,24 @@ fn a_text_tokenizer_is_read_from_a_file_or_a_directory() {
 #[test]
 fn identity_follows_from_the_files_and_not_from_the_place() {
     let load = |copy: &Copy| CrossEncoder::load(&copy.dir, &device(), Precision::F32).unwrap();
-    let (here, there) = (Copy::new(), Copy::new());
+    let (here, there) = (Copy::of("tiny-bert-relu"), Copy::of("tiny-bert-relu"));
     let revision = load(&here).revision().to_owned();
     assert_eq!(load(&there).revision(), revision);
     assert_eq!(load(&there).name(), "a-model");
     assert!(revision.starts_with("sha256:") && revision.len() == 23, "{revision}");
     for file in ["config.json", "tokenizer.json"] {
-        let other = Copy::new().edit(file, |b| b.push(b'\n'));
+        let other = Copy::of("tiny-bert-relu").edit(file, |b| b.push(b'\n'));
         assert_ne!(load(&other).revision(), revision, "{file}");
     }
 }
 
 #[test]
 fn the_longest_pair_is_what_the_files_allow() {
-    let copy = Copy::new();
+    let copy = Copy::of("tiny-bert-relu");
     let tokens_max = |dir| CrossEncoder::load(dir, &device(), Precision::F32).unwrap().tokens_max();
     assert_eq!(tokens_max(&copy.dir), 96);
-    let copy =
-        Copy::new().edit_json("tokenizer_config.json", |t| t["model_max_length"] = 50.into());
+    let copy = Copy::of("tiny-bert-relu")
+        .edit_json("tokenizer_config.json", |t| t["model_max_length"] = 50.into());
     assert_eq!(tokens_max(&copy.dir), 50);
 }
 

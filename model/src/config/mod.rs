@@ -3,6 +3,7 @@
 //! A field that this crate has never heard of may change what the network computes, so it is refused
 //! too, unless its value is null. Scores that are silently wrong are worse than a start-up error.
 
+mod activation;
 mod fields;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::files::{self, FileError};
+pub(crate) use activation::Activation;
 use fields::Fields;
 
 /// What a pair of query and passage needs: one type for each.
@@ -156,16 +158,6 @@ pub enum ConfigError {
         /// What it holds, shortened.
         value: String,
     },
-}
-
-/// Between the two halves of the feed-forward block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activation {
-    /// GELU through the error function.
-    GeluErf,
-    /// GELU through tanh: `gelu_new`, `gelu_pytorch_tanh`.
-    GeluTanh,
-    Relu,
 }
 
 /// `BertForSequenceClassification` with one label.

@@ -73,7 +73,6 @@ pub(crate) trait EncoderOps: Backend {
 
     /// As [`EncoderOps::self_attention`], for the first token of each pair alone: `[pairs, hidden]`.
     /// `key_value` gives key and value side by side.
-    #[expect(clippy::too_many_arguments, reason = "three layers, and what they work on")]
     fn first_attention(
         x: FloatTensor<Self>,
         #[extension_type] query: LinearWeights<Self>,

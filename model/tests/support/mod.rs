@@ -1,11 +1,14 @@
 //! What the integration tests share: fixtures, their golden logits, and devices.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod copy;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crossrank_model::{
-    Backend, CrossEncoder, Device, PackedBatch, Pair, PairTokenizer, Precision, TokenLimits,
+    Backend, CrossEncoder, Device, InstructionSet, Kernels, PackedBatch, Pair, PairTokenizer,
+    Precision, TokenLimits,
 };
 use serde::Deserialize;
 
@@ -71,6 +74,40 @@ pub(crate) fn cpus() -> Vec<Device> {
         .filter(|backend| backend.compiled())
         .map(|backend| Device::open(backend).unwrap())
         .collect()
+}
+
+/// flex with each kind of kernels that this processor can run, the fastest first; none where flex is not compiled in.
+pub(crate) fn with_kernels() -> Vec<Device> {
+    InstructionSet::available()
+        .filter(|_| Backend::Flex.compiled())
+        .map(|set| Device::open_with(Backend::Flex, Kernels::For(set)).unwrap())
+        .collect()
+}
+
+/// Every CPU backend of this build, in plain burn operations.
+pub(crate) fn without_kernels() -> Vec<Device> {
+    [Backend::Flex, Backend::NdArray]
+        .into_iter()
+        .filter(|backend| backend.compiled())
+        .map(|backend| Device::open_with(backend, Kernels::Off).unwrap())
+        .collect()
+}
+
+/// Pairs of these lengths, of tokens by chance, the same each time.
+pub(crate) fn random_batch(lengths: &[usize], vocabulary: u32) -> PackedBatch {
+    let mut batch = PackedBatch::with_capacity(lengths.iter().sum());
+    let mut state = 1_u32;
+    for &length in lengths {
+        let id = |_| {
+            // Numerical Recipes' linear congruence; its low bits repeat soon.
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % vocabulary
+        };
+        let ids: Vec<u32> = (0..length).map(id).collect();
+        let types: Vec<u8> = (0..length).map(|token| u8::from(token > length / 4)).collect();
+        batch.push(&ids, &types);
+    }
+    batch
 }
 
 /// The GPU, or `None` after one line that says what is missing. CI sets CROSSRANK_REQUIRE_VULKAN=1,

@@ -40,12 +40,14 @@ impl Kernel for Attend<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let (width, tokens) = (self.width, self.keys.rows);
+        let hidden = self.heads * width;
+        [self.queries, self.keys, self.values].iter().for_each(|rows| rows.check(hidden));
+        assert_eq!(self.values.rows, tokens, "a key has a value");
         let columns = tokens.next_multiple_of(PANEL);
         let keys = self.room.keys.floats(columns * width);
         let values = self.room.values.floats(tokens * width.next_multiple_of(PANEL));
         let weights = self.room.weights.floats(ROWS_MAX * columns);
         let scale = 1.0 / (width as f32).sqrt();
-        let hidden = self.heads * width;
         for head in 0..self.heads {
             let first = head * width;
             pack_keys(self.keys, first, width, scale, keys);
@@ -120,16 +122,19 @@ fn score<S: Simd>(
     for (index, panel) in keys.chunks_exact(tile.width * PANEL).enumerate() {
         let column = index * PANEL;
         let count = (tile.tokens - column).min(PANEL);
-        simd.enter(FloatTile {
+        let tile = FloatTile {
             rows: tile.rows,
             depth: tile.width,
             a: queries.as_ptr(),
             a_stride: stride,
             panel: panel.as_ptr(),
-            start: MASK[PANEL - count..].as_ptr(),
+            start: MASK[PANEL - count..][..PANEL].as_ptr(),
             sums: weights[column..].as_mut_ptr(),
             sums_stride: tile.columns,
-        });
+        };
+        // SAFETY: `Rows::check` has counted the queries; a panel is a slice of what is read; weights are
+        // ROWS_MAX rows of `columns`, of which a panel fills PANEL.
+        unsafe { tile.compute(simd) };
     }
 }
 
@@ -173,7 +178,7 @@ fn mix<S: Simd>(
     let mut sums = Sums([0.0; ROWS_MAX * PANEL]);
     for (index, panel) in values.chunks_exact(tile.tokens * PANEL).enumerate() {
         let first = index * PANEL;
-        simd.enter(FloatTile {
+        let product = FloatTile {
             rows: tile.rows,
             depth: tile.tokens,
             a: weights.as_ptr(),
@@ -182,7 +187,10 @@ fn mix<S: Simd>(
             start: MASK.as_ptr(),
             sums: sums.0.as_mut_ptr(),
             sums_stride: PANEL,
-        });
+        };
+        // SAFETY: weights are ROWS_MAX rows of `columns`, of which `tokens` are read; a panel is a slice of
+        // what is read; sums have room for ROWS_MAX rows.
+        unsafe { product.compute(simd) };
         let count = (tile.width - first).min(PANEL);
         for (row, sums) in sums.0.chunks_exact(PANEL).take(tile.rows).enumerate() {
             let to = &mut context[row * hidden + first..][..count];

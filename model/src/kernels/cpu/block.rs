@@ -76,6 +76,8 @@ impl SelfAttention<'_> {
         observer: &mut impl Observer,
     ) {
         let hidden = self.qkv.inputs();
+        assert!(self.qkv.outputs() == 3 * hidden && self.output.outputs() == hidden);
+        assert!(hidden.is_multiple_of(self.heads) && self.norm.gamma.len() == hidden);
         scratch::with(|scratch| {
             for group in groups(offsets) {
                 let rows = group[0] as usize..group[group.len() - 1] as usize;
@@ -131,6 +133,10 @@ impl FirstAttention<'_> {
     /// `x` is `[tokens, hidden]`, `firsts`, the result, `[pairs, hidden]`.
     pub(crate) fn run(&self, isa: Isa, x: &[f32], offsets: &[u32], firsts: &mut [f32]) {
         let hidden = self.query.inputs();
+        assert!(self.query.outputs() == hidden && self.key_value.inputs() == hidden);
+        assert!(self.key_value.outputs() == 2 * hidden && self.output.outputs() == hidden);
+        assert!(hidden.is_multiple_of(self.heads) && self.norm.gamma.len() == hidden);
+        assert_eq!(firsts.len(), offsets.len().saturating_sub(1) * hidden, "a row for each pair");
         for (pair, first) in offsets.windows(2).zip(firsts.chunks_exact_mut(hidden)) {
             first.copy_from_slice(&x[pair[0] as usize * hidden..][..hidden]);
         }
@@ -196,6 +202,8 @@ impl FeedForward<'_> {
     pub(crate) fn run(&self, isa: Isa, x: &mut [f32], observer: &mut impl Observer) {
         let hidden = self.up.inputs();
         let rows = x.len() / hidden;
+        assert!(x.len() == rows * hidden && self.norm.gamma.len() == hidden);
+        assert!(self.down.inputs() == self.up.outputs() && self.down.outputs() == hidden);
         if rows == 0 {
             return;
         }

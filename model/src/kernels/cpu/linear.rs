@@ -17,6 +17,17 @@ pub(crate) struct Rows<'a> {
     pub(crate) stride: usize,
 }
 
+// === impl Rows ===
+
+impl Rows<'_> {
+    /// There is a row, and each has `width` numbers.
+    #[track_caller]
+    pub(super) fn check(&self, width: usize) {
+        let Self { values, rows, stride } = *self;
+        assert!(rows > 0 && stride >= width && values.len() >= (rows - 1) * stride + width);
+    }
+}
+
 /// Computes `activation(input W + b)` into `output`, `[rows, weights.width()]`.
 pub(super) fn linear(
     isa: Isa,
@@ -27,11 +38,7 @@ pub(super) fn linear(
     output: &mut [f32],
 ) {
     let Rows { values, rows, stride } = input;
-    assert!(
-        rows > 0
-            && stride >= weights.inputs()
-            && values.len() >= (rows - 1) * stride + weights.inputs()
-    );
+    input.check(weights.inputs());
     assert!(output.len() >= rows * weights.width());
     match &weights.panels {
         Panels::Float(panels) => {
@@ -81,16 +88,19 @@ impl Kernel for FloatLinear<'_> {
             let column = index * PANEL;
             let mut row = 0;
             for height in heights(rows, S::TILE_ROWS) {
-                simd.enter(FloatTile {
+                let tile = FloatTile {
                     rows: height,
                     depth,
                     a: values[row * stride..].as_ptr(),
                     a_stride: stride,
                     panel: panel.as_ptr(),
-                    start: self.weights.bias[column..].as_ptr(),
+                    start: self.weights.bias[column..][..PANEL].as_ptr(),
                     sums: sums.0.as_mut_ptr(),
                     sums_stride: PANEL,
-                });
+                };
+                // SAFETY: `Rows::check` has counted the rows; panel and bias are slices of what is read; sums
+                // have room for ROWS_MAX rows.
+                unsafe { tile.compute(simd) };
                 for (place, sums) in sums.0.chunks_exact(PANEL).take(height).enumerate() {
                     let to = &mut self.output[(row + place) * width + column..][..PANEL];
                     for at in (0..PANEL).step_by(S::LANES) {
@@ -117,20 +127,23 @@ impl Kernel for Int8Linear<'_> {
     fn run<S: Simd>(self, simd: S) {
         let (depth, width, rows) = (self.depth, self.weights.width(), self.steps.len());
         let Self { bytes, steps, weights, panels, activation, output, .. } = self;
+        assert!(bytes.len() >= rows * depth && depth.is_multiple_of(4));
         let outputs = Outputs { weights, panels, activation };
         let mut sums = Sums([0.0; ROWS_MAX * PANEL]);
         for (index, panel) in panels.weights.chunks_exact(depth * PANEL).enumerate() {
             let column = index * PANEL;
             let mut row = 0;
             for height in heights(rows, S::DOT_ROWS) {
-                simd.enter(ByteTile {
+                let tile = ByteTile {
                     rows: height,
                     quads: depth / 4,
                     a: bytes[row * depth..].as_ptr(),
                     a_stride: depth,
                     panel: panel.as_ptr(),
                     sums: &mut sums,
-                });
+                };
+                // SAFETY: the bytes were counted above; a panel is a slice of what is read.
+                unsafe { tile.compute(simd) };
                 for (place, sums) in sums.0.chunks_exact(PANEL).take(height).enumerate() {
                     let to = &mut output[(row + place) * width + column..][..PANEL];
                     outputs.dequantize(simd, steps[row + place], column, sums, to);
@@ -181,6 +194,7 @@ fn finish<S: Simd>(simd: S, value: S::F, activation: Option<Activation>, coarse:
         Some(Activation::GeluErf) if coarse => math::gelu_coarse(simd, value),
         Some(Activation::GeluErf) => math::gelu(simd, value),
         Some(Activation::GeluTanh) => math::gelu_tanh(simd, value),
-        Some(Activation::Relu) => simd.max(value, simd.splat(0.0)),
+        // In this order, so that what is not a number stays so.
+        Some(Activation::Relu) => simd.max(simd.splat(0.0), value),
     }
 }

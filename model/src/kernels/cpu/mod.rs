@@ -57,6 +57,7 @@ pub(crate) fn linear(
     y: &mut [f32],
 ) {
     let rows = x.len() / weights.inputs();
+    assert!(x.len() == rows * weights.inputs() && y.len() == rows * weights.outputs());
     if rows == 0 {
         return;
     }

@@ -37,6 +37,9 @@ impl Kernel for AddNorm<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let hidden = self.norm.gamma.len();
+        let rows = self.x.len() / hidden;
+        assert!(rows > 0 && self.x.len() == rows * hidden && self.stride >= hidden);
+        assert!(self.added.len() >= (rows - 1) * self.stride + hidden);
         for (x, added) in self.x.chunks_exact_mut(hidden).zip(self.added.chunks(self.stride)) {
             add(simd, x, added);
             normalize(simd, x, self.norm);

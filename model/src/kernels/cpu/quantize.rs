@@ -45,25 +45,30 @@ impl Kernel for QuantizeRows<'_> {
 fn quantize<S: Simd>(simd: S, row: &[f32], smoothing: &[f32], bytes: &mut [u8]) -> Step {
     assert!(row.len() == smoothing.len() && row.len() == bytes.len());
     let whole = row.len() / S::LANES * S::LANES;
-    // SAFETY, here and below: `at + LANES <= whole <= len` of all three.
-    let scaled = |at: usize| unsafe {
-        simd.mul(simd.load(row.as_ptr().add(at)), simd.load(smoothing.as_ptr().add(at)))
+    let scaled = |at: usize| {
+        // SAFETY: `at + LANES <= whole <= len` of all three, here and below.
+        unsafe { simd.mul(simd.load(row.as_ptr().add(at)), simd.load(smoothing.as_ptr().add(at))) }
     };
     // Zero is among the numbers that a step and a zero can say exactly.
     let (mut low, mut high) = (simd.splat(0.0), simd.splat(0.0));
+    // No byte says infinity or not-a-number. The step does: 0 unless one of them is in the row.
+    let mut poison = simd.splat(0.0);
     for at in (0..whole).step_by(S::LANES) {
         let x = scaled(at);
         low = simd.min(x, low);
         high = simd.max(x, high);
+        poison = simd.fma(x, simd.splat(0.0), poison);
     }
     let mut low = -simd.largest(simd.sub(simd.splat(0.0), low));
     let mut high = simd.largest(high);
+    let mut poison = simd.sum(poison);
     for at in whole..row.len() {
         low = low.min(row[at] * smoothing[at]);
         high = high.max(row[at] * smoothing[at]);
+        poison += row[at] * smoothing[at] * 0.0;
     }
     // A row of zeros: any step will do.
-    let step = ((high - low) / 255.0).max(f32::MIN_POSITIVE);
+    let step = ((high - low) / 255.0).max(f32::MIN_POSITIVE) + poison;
     let zero = (-low / step).round_ties_even();
     let per_step = 1.0 / step;
     let (factor, offset) = (simd.splat(per_step), simd.splat(zero));

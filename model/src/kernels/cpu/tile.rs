@@ -11,7 +11,6 @@ pub(super) struct Sums(pub(super) [f32; ROWS_MAX * PANEL]);
 
 /// `rows` rows of float32 times one panel.
 ///
-/// # Safety
 /// `a` is valid for `rows` rows of `depth` numbers, `a_stride` apart; `panel` for `depth` rows of [`PANEL`]
 /// numbers; `start` for [`PANEL`]; `sums` for `rows` rows of [`PANEL`], `sums_stride` apart.
 pub(super) struct FloatTile {
@@ -28,7 +27,6 @@ pub(super) struct FloatTile {
 
 /// `rows` rows of uint8 times one panel of int8, exactly.
 ///
-/// # Safety
 /// `a` is valid for `rows` rows of `quads` four bytes, `a_stride` bytes apart; `panel` for `quads` rows of
 /// [`PANEL`] four bytes.
 pub(super) struct ByteTile<'a> {
@@ -39,6 +37,9 @@ pub(super) struct ByteTile<'a> {
     pub(super) panel: *const i8,
     pub(super) sums: &'a mut Sums,
 }
+
+/// A tile whose maker has vouched for its pointers.
+struct Vouched<T>(T);
 
 /// Calls `$tile::<S, R, V>` for the number of rows `$rows` and the vectors that the processor wants.
 macro_rules! for_rows {
@@ -56,13 +57,26 @@ macro_rules! for_rows {
 
 // === impl FloatTile ===
 
-impl Kernel for FloatTile {
+impl FloatTile {
+    /// Computes the sums.
+    ///
+    /// # Safety
+    /// The pointers are valid as [`FloatTile`] says.
+    #[inline(always)]
+    pub(super) unsafe fn compute<S: Simd>(self, simd: S) {
+        simd.enter(Vouched(self));
+    }
+}
+
+impl Kernel for Vouched<FloatTile> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
-        // SAFETY: whoever made the tile vouches for its pointers.
-        unsafe { for_rows!(simd: S, S::TILE_ROWS, float_tile, self, 1 2 3 4 5 6 7 8 9 10 11 12) }
+    fn run<S: Simd>(self, simd: S) {
+        const { assert!(S::TILE_ROWS <= ROWS_MAX && PANEL.is_multiple_of(S::TILE_VECTORS * S::LANES)) };
+        let Self(mut tile) = self;
+        // SAFETY: whoever made the tile vouched for its pointers.
+        unsafe { for_rows!(simd: S, S::TILE_ROWS, float_tile, tile, 1 2 3 4 5 6 7 8 9 10 11 12) }
     }
 }
 
@@ -72,7 +86,8 @@ impl Kernel for FloatTile {
 unsafe fn float_tile<S: Simd, const R: usize, const V: usize>(simd: S, tile: &mut FloatTile) {
     let width = V * S::LANES;
     for first in (0..PANEL).step_by(width) {
-        // SAFETY: columns `first..first + width` of a panel.
+        // SAFETY: columns `first..first + width` of a panel: `width` divides PANEL. A row is the third of its
+        // group at most; pointers past the last row, and past the panel's end, are made but not read.
         unsafe {
             let start: [S::F; V] =
                 std::array::from_fn(|v| simd.load(tile.start.add(first + v * S::LANES)));
@@ -89,7 +104,7 @@ unsafe fn float_tile<S: Simd, const R: usize, const V: usize>(simd: S, tile: &mu
                         *sum = simd.fma(value, b, *sum);
                     }
                 }
-                panel = panel.add(PANEL);
+                panel = panel.wrapping_add(PANEL);
                 a = a.map(|group| group.wrapping_add(1));
             }
             for (row, sums) in sums.into_iter().enumerate() {
@@ -104,13 +119,26 @@ unsafe fn float_tile<S: Simd, const R: usize, const V: usize>(simd: S, tile: &mu
 
 // === impl ByteTile ===
 
-impl Kernel for ByteTile<'_> {
+impl ByteTile<'_> {
+    /// Computes the sums.
+    ///
+    /// # Safety
+    /// The pointers are valid as [`ByteTile`] says.
+    #[inline(always)]
+    pub(super) unsafe fn compute<S: Simd>(self, simd: S) {
+        simd.enter(Vouched(self));
+    }
+}
+
+impl Kernel for Vouched<ByteTile<'_>> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
-        // SAFETY: whoever made the tile vouches for its pointers.
-        unsafe { for_rows!(simd: S, S::DOT_ROWS, byte_tile, self, 1 2 3 4 5 6 7 8 9 10 11 12) }
+    fn run<S: Simd>(self, simd: S) {
+        const { assert!(S::DOT_ROWS <= ROWS_MAX && PANEL.is_multiple_of(S::TILE_VECTORS * S::LANES)) };
+        let Self(mut tile) = self;
+        // SAFETY: whoever made the tile vouched for its pointers.
+        unsafe { for_rows!(simd: S, S::DOT_ROWS, byte_tile, tile, 1 2 3 4 5 6 7 8 9 10 11 12) }
     }
 }
 
@@ -120,7 +148,7 @@ impl Kernel for ByteTile<'_> {
 unsafe fn byte_tile<S: Simd, const R: usize, const V: usize>(simd: S, tile: &mut ByteTile<'_>) {
     let width = V * S::LANES;
     for first in (0..PANEL).step_by(width) {
-        // SAFETY: columns `first..first + width` of a panel.
+        // SAFETY: as in `float_tile`; of sums there is room for ROWS_MAX rows.
         unsafe {
             let mut sums = [[simd.zeros(); V]; R];
             let mut panel = tile.panel.add(4 * first);
@@ -136,7 +164,7 @@ unsafe fn byte_tile<S: Simd, const R: usize, const V: usize>(simd: S, tile: &mut
                         *sum = simd.dot(*sum, value, b);
                     }
                 }
-                panel = panel.add(4 * PANEL);
+                panel = panel.wrapping_add(4 * PANEL);
                 a = a.map(|group| group.wrapping_add(4));
             }
             for (row, sums) in sums.into_iter().enumerate() {

@@ -19,6 +19,10 @@ impl Avx2 {
 
 // SAFETY, for every block below: `self` is the proof that the processor has AVX2 and FMA; pointers are the
 // caller's to vouch for, and the unaligned instructions are used.
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "one argument holds for all, and stands above"
+)]
 impl Simd for Avx2 {
     type F = __m256;
     type I = __m256i;

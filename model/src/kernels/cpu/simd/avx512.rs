@@ -35,6 +35,8 @@ impl Avx512Vnni {
     }
 }
 
+// SAFETY, for every block below: `self` is the proof that the processor has AVX-512 F, BW, DQ and VL, and, of
+// `Avx512Vnni`, VNNI; pointers are the caller's to vouch for, and the unaligned instructions are used.
 macro_rules! floats {
     () => {
         type F = __m512;
@@ -42,10 +44,7 @@ macro_rules! floats {
         const LANES: usize = 16;
         const TILE_VECTORS: usize = 2;
         const TILE_ROWS: usize = 12;
-        const DOT_ROWS: usize = 12;
 
-        // SAFETY, for every block below: `self` is the proof that the processor has AVX-512 F, BW, DQ
-        // and VL; pointers are the caller's to vouch for, and the unaligned instructions are used.
         #[inline(always)]
         fn splat(self, value: f32) -> __m512 {
             unsafe { _mm512_set1_ps(value) }
@@ -129,8 +128,14 @@ macro_rules! floats {
     };
 }
 
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "one argument holds for all, and stands above"
+)]
 impl Simd for Avx512 {
     floats!();
+    // Widened bytes take registers.
+    const DOT_ROWS: usize = 8;
     /// Even and odd bytes, widened: products of bytes are exact in 16 bits' multiply-add, which
     /// `vpmaddubsw`, saturating, is not.
     type W = [__m512i; 2];
@@ -142,7 +147,6 @@ impl Simd for Avx512 {
         fn inside<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
             kernel.run(simd)
         }
-        // SAFETY: `self` is the proof.
         unsafe { inside(self, kernel) }
     }
     #[inline(always)]
@@ -169,8 +173,13 @@ impl Simd for Avx512 {
     }
 }
 
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "one argument holds for all, and stands above"
+)]
 impl Simd for Avx512Vnni {
     floats!();
+    const DOT_ROWS: usize = 12;
     type W = __m512i;
     type A = __m512i;
 
@@ -180,7 +189,6 @@ impl Simd for Avx512Vnni {
         fn inside<K: Kernel>(simd: Avx512Vnni, kernel: K) -> K::Output {
             kernel.run(simd)
         }
-        // SAFETY: `self` is the proof.
         unsafe { inside(self, kernel) }
     }
     #[inline(always)]
@@ -193,7 +201,7 @@ impl Simd for Avx512Vnni {
     }
     #[inline(always)]
     fn dot(self, sum: __m512i, a: __m512i, w: __m512i) -> __m512i {
-        // SAFETY: `self` is the proof of VNNI. `vpdpbusd` adds to 32 bits without saturating.
+        // `vpdpbusd` adds to 32 bits without saturating.
         unsafe { _mm512_dpbusd_epi32(sum, a, w) }
     }
 }

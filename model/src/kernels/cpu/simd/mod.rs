@@ -62,7 +62,9 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a * b + c`, rounded once where the processor can.
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// Where `b` is not a number, neither is the result.
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// As [`Simd::max`].
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
     /// To the nearest whole number.

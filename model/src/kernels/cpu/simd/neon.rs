@@ -19,6 +19,10 @@ impl Neon {
 
 // SAFETY, for every block below: NEON is part of every 64-bit ARM target; pointers are the caller's to vouch
 // for, and these instructions need no alignment.
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "one argument holds for all, and stands above"
+)]
 impl Simd for Neon {
     type F = float32x4_t;
     type I = int32x4_t;
