@@ -44,17 +44,19 @@ pub(super) async fn reranker(
             limits: settings.limits,
             cuts: settings.cuts,
             results: settings.results,
-            context: assembler(&settings)?,
+            context: assembler(&settings, &engine)?,
         };
         Ok(Reranker::new(engine, answers, counts))
     });
     started.await.map_err(|error| CliError::Panicked { reason: error.to_string() })?
 }
 
-fn assembler(settings: &config::Reranking) -> Result<Option<Assembler>, CliError> {
+fn assembler(settings: &config::Reranking, engine: &Engine) -> Result<Option<Assembler>, CliError> {
     let Some(context) = &settings.context else { return Ok(None) };
-    let tokenizer = settings.context_tokenizer.as_ref().unwrap_or(&settings.engine.model);
-    let counter = TextTokenizer::load(tokenizer).map_err(CliError::ContextTokenizer)?;
+    let counter = match &settings.context_tokenizer {
+        Some(tokenizer) => TextTokenizer::load(tokenizer).map_err(CliError::ContextTokenizer)?,
+        None => engine.text_tokenizer(),
+    };
     let assembler = Assembler::new(context.clone(), Arc::new(Counter(counter)));
     assembler.map(Some).map_err(CliError::Context)
 }

@@ -2,7 +2,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use crossrank_model::{CrossEncoder, Device, PairTokenizer, TokenLimits};
+use crossrank_model::{CrossEncoder, Device, PairTokenizer, TextTokenizer, TokenLimits};
 use tokio::sync::oneshot;
 
 use super::cores::Cores;
@@ -45,6 +45,7 @@ struct Warm {
 pub struct Engine {
     model: ModelIdentity,
     encoder: CrossEncoder,
+    tokenizer: PairTokenizer,
     replicas: usize,
     /// `None` only while being dropped.
     sets: Option<async_channel::Sender<Incoming>>,
@@ -119,12 +120,17 @@ impl Engine {
         let keyer = Keyer::new(&model);
         let more = tokenizers::start(tokenizers, &tokenizer, &keyer, &sets, &into_parts);
         threads.extend(more.map_err(StartError::Thread)?);
-        Ok(Self { model, encoder, replicas: count, sets: Some(into_sets), threads })
+        Ok(Self { model, encoder, tokenizer, replicas: count, sets: Some(into_sets), threads })
     }
 
     /// What computes.
     pub fn device(&self) -> &Device {
         self.encoder.device()
+    }
+
+    /// The model's tokenizer, for texts of any length.
+    pub fn text_tokenizer(&self) -> TextTokenizer {
+        self.tokenizer.text()
     }
 
     /// Threads that score.

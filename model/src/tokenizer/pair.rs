@@ -4,7 +4,7 @@ use std::sync::Arc;
 use tokenizers::{ModelWrapper, Tokenizer};
 
 use super::encoder::TextEncoder;
-use super::{TokenizerError, parse};
+use super::{TextTokenizer, TokenizerError, parse};
 use crate::config::{self, BertConfig};
 use crate::files;
 
@@ -70,6 +70,11 @@ impl PairTokenizer {
         check_text_stays_text(&path, &tokenizer)?;
         let encoder = TextEncoder::new(tokenizer);
         Ok(Self { inner: Arc::new(Inner { encoder, limits, cls, sep }) })
+    }
+
+    /// The same tokenizer for single texts, without a second copy of its vocabulary.
+    pub fn text(&self) -> TextTokenizer {
+        TextTokenizer::new(self.inner.encoder.clone())
     }
 
     /// Tokenises a query, once for all its passages.

@@ -24,7 +24,11 @@ impl TextTokenizer {
                 .map_err(|source| FileError::Unreadable { path: path.clone(), source })?;
             (path, bytes)
         };
-        Ok(Self { encoder: TextEncoder::new(parse(&path, &bytes)?) })
+        Ok(Self::new(TextEncoder::new(parse(&path, &bytes)?)))
+    }
+
+    pub(super) fn new(encoder: TextEncoder) -> Self {
+        Self { encoder }
     }
 
     /// Tokens of a text, without special tokens. A text that the tokenizer cannot encode counts one
