@@ -1,6 +1,7 @@
 //! The command as a person or a script meets it, without Kafka.
 
 mod bench;
+mod model;
 mod rerank;
 mod usage;
 

@@ -1,6 +1,6 @@
 use crate::*;
 
-fn fails_with(arguments: &[&str], code: i32, named: &[&str]) {
+pub(crate) fn fails_with(arguments: &[&str], code: i32, named: &[&str]) {
     let output = run(&mut crossrank(arguments), b"");
     let told = stderr(&output);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
