@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossrank::config::{self, Config, Sources};
-use crossrank::context::{Assembler, TokenCounter};
+use crossrank::context::Assembler;
 use crossrank::engine::{EngineError, ModelIdentity, PairScore, ScoreRequest, Scorer, SetScores};
 use crossrank::telemetry::Counts;
 use crossrank::worker::{AnswerSettings, Reranker};
@@ -28,8 +28,6 @@ pub(crate) struct Sets {
     words: Vec<String>,
     random: fastrand::Rng,
 }
-
-struct Counter(TextTokenizer);
 
 // === impl NoOp ===
 
@@ -105,26 +103,6 @@ impl Sets {
     }
 }
 
-// === impl Counter ===
-
-impl TokenCounter for Counter {
-    fn count(&self, text: &str) -> usize {
-        self.0.count(text)
-    }
-
-    fn count_up_to(&self, text: &str, tokens_max: usize) -> usize {
-        self.0.count_up_to(text, tokens_max)
-    }
-
-    fn adds_up(&self, separator: &str) -> bool {
-        self.0.adds_up(separator)
-    }
-
-    fn cut<'a>(&self, text: &'a str, tokens_max: usize) -> &'a str {
-        self.0.cut(text, tokens_max)
-    }
-}
-
 /// The configuration of a worker that says no more than it must.
 pub(crate) fn config(more: &[(&str, &str)]) -> Config {
     let model = model().display().to_string();
@@ -140,7 +118,7 @@ pub(crate) fn reranker<S: Scorer>(config: &Config, scorer: S) -> Arc<Reranker<S>
     let reranking = &config.reranking;
     let context = reranking.context.clone().map(|settings| {
         let counter = TextTokenizer::load(&model()).expect("the fixture's tokenizer");
-        Assembler::new(settings, Arc::new(Counter(counter))).expect("the default template")
+        Assembler::new(settings, Arc::new(counter)).expect("the default template")
     });
     let answers = AnswerSettings {
         limits: reranking.limits,

@@ -9,26 +9,22 @@ use crate::engine::Engine;
 use crate::telemetry::Counts;
 use crate::worker::{AnswerSettings, Reranker};
 
-/// Counts a context's tokens with a Hugging Face tokenizer.
-struct Counter(TextTokenizer);
-
-// === impl Counter ===
-
-impl TokenCounter for Counter {
+// Here, because the context knows no tokenizer, and the tokenizer no context.
+impl TokenCounter for TextTokenizer {
     fn count(&self, text: &str) -> usize {
-        self.0.count(text)
+        self.count(text)
     }
 
     fn count_up_to(&self, text: &str, tokens_max: usize) -> usize {
-        self.0.count_up_to(text, tokens_max)
+        self.count_up_to(text, tokens_max)
     }
 
     fn adds_up(&self, separator: &str) -> bool {
-        self.0.adds_up(separator)
+        self.adds_up(separator)
     }
 
     fn cut<'a>(&self, text: &'a str, tokens_max: usize) -> &'a str {
-        self.0.cut(text, tokens_max)
+        self.cut(text, tokens_max)
     }
 }
 
@@ -57,6 +53,6 @@ fn assembler(settings: &config::Reranking, engine: &Engine) -> Result<Option<Ass
         Some(tokenizer) => TextTokenizer::load(tokenizer).map_err(CliError::ContextTokenizer)?,
         None => engine.text_tokenizer(),
     };
-    let assembler = Assembler::new(context.clone(), Arc::new(Counter(counter)));
+    let assembler = Assembler::new(context.clone(), Arc::new(counter));
     assembler.map(Some).map_err(CliError::Context)
 }
