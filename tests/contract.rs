@@ -3,6 +3,8 @@
 
 #[path = "contract/cluster.rs"]
 mod cluster;
+#[path = "contract/forged.rs"]
+mod forged;
 #[path = "contract/hasty.rs"]
 mod hasty;
 #[path = "support/kafka.rs"]

@@ -3,7 +3,7 @@
 //! One loopback listener stands before each broker. It passes whole frames of Kafka's protocol on,
 //! in both directions, and does with them what the [`Fault`] of the moment says.
 
-mod metadata;
+pub(crate) mod metadata;
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
