@@ -3,6 +3,8 @@
 
 #[path = "contract/cluster.rs"]
 mod cluster;
+#[path = "contract/completed.rs"]
+mod completed;
 #[path = "contract/hasty.rs"]
 mod hasty;
 #[path = "support/kafka.rs"]
@@ -46,6 +48,20 @@ async fn a_real_kafka_keeps_the_contract() {
     let harness = cluster::Harness::real(&kafka);
     suite::all(&harness).await;
     leaving::in_the_middle_of_a_revocation(&harness).await;
+    completed::is_not_read_again(&harness).await;
+    completed::in_the_words_of_others_is_ignored(&harness).await;
+    completed::is_bounded(&harness).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_kafka_that_assigns_by_itself_keeps_the_contract() {
+    show_logs();
+    let Some(kafka) = kafka::Kafka::start() else {
+        return;
+    };
+    let harness = cluster::Harness::brokers_assign(&kafka);
+    suite::all(&harness).await;
+    completed::is_not_read_again(&harness).await;
 }
 
 /// A suite that cannot fail proves nothing.

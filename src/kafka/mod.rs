@@ -23,6 +23,6 @@ pub use error::StartError;
 pub use guarded::{GUARDED, guarded, refused};
 pub use in_process::InProcessCluster;
 pub use reach::{ClusterReport, TopicReport, probe};
-pub use settings::{Credentials, Sasl, Secret, Security, Settings};
+pub use settings::{Credentials, GroupProtocol, Sasl, Secret, Security, Settings};
 pub use sink::KafkaSink;
 pub use source::KafkaSource;

@@ -24,12 +24,20 @@ fn contradictions_between_keys_are_found() {
             "kafka.drain_timeout_ms: 45000 is not less than kafka.session_timeout_ms, 45000",
         ),
         (
-            "kafka.drain_timeout_ms=300000 kafka.session_timeout_ms=600000",
-            "kafka.drain_timeout_ms: 300000 is not less than 300000, the time that the group has for a rebalance",
+            "kafka.drain_timeout_ms=300000 kafka.session_timeout_ms=200000",
+            "kafka.drain_timeout_ms: 300000 is not less than kafka.rebalance_timeout_ms, 300000",
         ),
         (
             "kafka.drain_timeout_ms=300000",
-            "kafka.drain_timeout_ms: 300000 is not less than 300000, the time that the group has for a rebalance",
+            "kafka.drain_timeout_ms: 300000 is not less than kafka.rebalance_timeout_ms, 300000",
+        ),
+        (
+            "kafka.session_timeout_ms=300001",
+            "kafka.session_timeout_ms: 300001 is more than kafka.rebalance_timeout_ms, 300000",
+        ),
+        (
+            "kafka.group_protocol=consumer kafka.session_timeout_ms=45000",
+            "kafka.session_timeout_ms: has no effect with kafka.group_protocol = \"consumer\"",
         ),
         (
             "worker.retry_wait_min_ms=30001",

@@ -7,6 +7,7 @@ mod worker;
 use std::fs::File;
 use std::path::Path;
 
+use super::layers::DEFAULTS_NAME;
 use super::load::Raw;
 use super::problem::{Errors, Problem};
 use super::{Config, Reranking, keys};
@@ -58,6 +59,11 @@ impl<'a> Check<'a> {
     /// Where the value of `key` comes from; empty where it has none.
     fn origin(&self, key: &str) -> String {
         self.raw.settings.get(key).map(|setting| setting.origin.clone()).unwrap_or_default()
+    }
+
+    /// Whether somebody set `key`, rather than left it to its default.
+    fn is_given(&self, key: &str) -> bool {
+        self.raw.settings.get(key).is_some_and(|setting| setting.origin != DEFAULTS_NAME)
     }
 
     /// Records what is wrong with `key`, unless its value was reported already.
