@@ -7,6 +7,8 @@ use super::key::Keyed;
 /// How many batches' worth of tokens are looked over for pairs of like length. More finds closer
 /// lengths; less keeps pairs in the order of their deadlines.
 const WINDOW_BATCHES: usize = 8;
+/// Pairs that are looked at for a batch in order: enough to fill one, and none is overtaken by more.
+const IN_ORDER_SCAN: usize = 64;
 /// No share is smaller: the weights are read once a batch, which below this costs as much as it gains.
 const SHARE_TOKENS_MIN: usize = 64;
 
@@ -64,6 +66,16 @@ impl BatchPacker {
         self.tokens
     }
 
+    /// Tokens out of which a batch is filled.
+    pub(super) fn window_tokens(&self) -> usize {
+        self.window_tokens
+    }
+
+    /// The pair that the next batch starts from.
+    pub(super) fn first(&self) -> Option<&Keyed> {
+        self.waiting.first_key_value().map(|(_, keyed)| keyed)
+    }
+
     /// Adds a pair. O(log n), as is everything below for each pair that it moves.
     pub(super) fn push(&mut self, urgency: Urgency, keyed: Keyed) {
         let length = keyed.pair.ids.len();
@@ -100,6 +112,30 @@ impl BatchPacker {
             room -= next;
             batch.extend(self.take(urgency));
         }
+        self.settle();
+    }
+
+    /// Moves the next batch into `batch`, by urgency alone and of at most `room` tokens: the pairs that
+    /// are due together with the first one and fit. For sets that would not get all of their scores in
+    /// time if pairs of like length went with them.
+    pub(super) fn cut_in_order(&mut self, batch: &mut Vec<Keyed>, room: usize) {
+        let mut room = self.share().min(room);
+        let Some((&anchor, keyed)) = self.waiting.first_key_value() else { return };
+        // A pair that is longer than a share is a batch of its own.
+        room = room.saturating_sub(keyed.pair.ids.len());
+        let mut members = vec![anchor];
+        let behind = (Bound::Excluded(anchor), Bound::Unbounded);
+        for (&urgency, keyed) in self.waiting.range(behind).take(IN_ORDER_SCAN) {
+            let length = keyed.pair.ids.len();
+            if urgency.due != anchor.due || room == 0 {
+                break;
+            }
+            if length <= room {
+                room -= length;
+                members.push(urgency);
+            }
+        }
+        batch.extend(members.into_iter().filter_map(|urgency| self.take(urgency)));
         self.settle();
     }
 
