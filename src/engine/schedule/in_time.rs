@@ -87,7 +87,7 @@ impl Schedule {
     /// Answers a set that is scored whole or not at all, if it could not be scored by its deadline even
     /// if it were the only one.
     pub(super) fn give_up_if_hopeless(&mut self, set: u64, now: Instant) {
-        let Some(open) = self.open.get(&set).filter(|open| !open.has_begun()) else { return };
+        let Some(open) = self.open.get(&set) else { return };
         let Some(deadline) = open.deadline().filter(|deadline| deadline.late == Late::Drop) else {
             return;
         };
