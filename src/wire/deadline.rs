@@ -53,7 +53,24 @@ fn is_rfc3339(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_time_or_refused(value in prop::collection::vec(any::<u8>(), 0..40)) {
+            let code = decode_deadline(&value).map_err(|error| error.code());
+            prop_assert!(matches!(code, Ok(_) | Err("invalid_deadline")));
+        }
+
+        #[test]
+        fn both_spellings_of_a_moment_are_the_same(ms in 0_i64..253_402_207_200_000) {
+            let time = Timestamp::from_millisecond(ms).unwrap();
+            prop_assert_eq!(decode_deadline(ms.to_string().as_bytes()), Ok(time));
+            prop_assert_eq!(decode_deadline(time.to_string().as_bytes()), Ok(time));
+        }
+    }
 
     #[test]
     fn a_header_is_a_time_or_milliseconds() {

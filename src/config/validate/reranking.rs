@@ -111,10 +111,10 @@ fn limits(check: &mut Check<'_>) -> wire::Limits {
 fn deadlines(worker: &raw::Worker) -> worker::Deadlines {
     worker::Deadlines {
         late: match worker.late {
-            raw::Late::Passthrough => worker::LatePolicy::Passthrough,
-            raw::Late::Partial => worker::LatePolicy::Partial,
-            raw::Late::Fail => worker::LatePolicy::Fail,
-            raw::Late::Late => worker::LatePolicy::Late,
+            raw::LatePolicy::Passthrough => worker::LatePolicy::Passthrough,
+            raw::LatePolicy::Partial => worker::LatePolicy::Partial,
+            raw::LatePolicy::Fail => worker::LatePolicy::Fail,
+            raw::LatePolicy::Late => worker::LatePolicy::Late,
         },
         reserve: Duration::from_millis(worker.deadline_reserve_ms),
     }
