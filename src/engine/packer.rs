@@ -7,8 +7,6 @@ use super::key::Keyed;
 /// How many batches' worth of tokens are looked over for pairs of like length. More finds closer
 /// lengths; less keeps pairs in the order of their deadlines.
 const WINDOW_BATCHES: usize = 8;
-/// Pairs that are looked at for a batch in order: enough to fill one, and none is overtaken by more.
-const IN_ORDER_SCAN: usize = 64;
 /// No share is smaller: the weights are read once a batch, which below this costs as much as it gains.
 const SHARE_TOKENS_MIN: usize = 64;
 
@@ -116,26 +114,20 @@ impl BatchPacker {
     }
 
     /// Moves the next batch into `batch`, by urgency alone and of at most `room` tokens: the pairs that
-    /// are due together with the first one and fit. For sets that would not get all of their scores in
-    /// time if pairs of like length went with them.
+    /// are due together with the first one, up to the first that does not fit. For sets that would not
+    /// get all of their scores in time if pairs of like length went with them.
     pub(super) fn cut_in_order(&mut self, batch: &mut Vec<Keyed>, room: usize) {
         let mut room = self.share().min(room);
-        let Some((&anchor, keyed)) = self.waiting.first_key_value() else { return };
-        // A pair that is longer than a share is a batch of its own.
-        room = room.saturating_sub(keyed.pair.ids.len());
-        let mut members = vec![anchor];
-        let behind = (Bound::Excluded(anchor), Bound::Unbounded);
-        for (&urgency, keyed) in self.waiting.range(behind).take(IN_ORDER_SCAN) {
+        let due = self.waiting.first_key_value().map(|(urgency, _)| urgency.due);
+        while let Some((&urgency, keyed)) = self.waiting.first_key_value() {
             let length = keyed.pair.ids.len();
-            if urgency.due != anchor.due || room == 0 {
+            // A pair that is longer than a share is a batch of its own.
+            if Some(urgency.due) != due || (length > room && !batch.is_empty()) {
                 break;
             }
-            if length <= room {
-                room -= length;
-                members.push(urgency);
-            }
+            room = room.saturating_sub(length);
+            batch.extend(self.take(urgency));
         }
-        batch.extend(members.into_iter().filter_map(|urgency| self.take(urgency)));
         self.settle();
     }
 

@@ -170,6 +170,20 @@ fn a_set_gets_the_scores_of_the_first_passages_that_there_is_time_for() {
 }
 
 #[test]
+fn a_set_in_a_hurry_is_scored_in_order_and_goes_alone() {
+    let mut simulation = Simulation::warm(Sizes { batch_tokens_max: 4 * TOKENS, ..SIZES });
+    let lengths: Vec<usize> = (0..60).map(|place| 4 + 7 * place % 29).collect();
+    simulation.arrive(1, &lengths, None);
+    simulation.run_for(20 * MS);
+    simulation.arrive(2, &lengths, Some((300 * MS, Late::Trim)));
+    simulation.run_for(2_000 * MS);
+    let read: usize = lengths.iter().take(simulation.scored(2)).sum();
+    // Two batches were ahead of it.
+    assert!(read > 300 * TOKENS / 10 - 3 * 4 * TOKENS, "{read}");
+    assert_eq!(simulation.scored(1), 60);
+}
+
+#[test]
 fn a_set_that_has_the_time_is_scored_whole() {
     for late in [Late::Trim, Late::Drop, Late::Score] {
         let mut simulation = Simulation::warm(SIZES);
