@@ -129,7 +129,9 @@ impl Simulation {
         while self.now < end {
             let done = self.running.iter().flatten().map(|(done, _)| *done).min();
             let look = self.now + self.schedule.wait(self.now);
-            self.now = end.min(look).min(done.unwrap_or(end));
+            let next = end.min(look).min(done.unwrap_or(end));
+            assert!(next > self.now, "something was left undone");
+            self.now = next;
             for running in &mut self.running {
                 if let Some((_, batch)) = running.take_if(|(done, _)| *done <= self.now) {
                     let took = self.token * tokens(&batch) as u32;
