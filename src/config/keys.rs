@@ -104,6 +104,8 @@ pub(super) const KEYS: &[Key] = &[
     key("worker.dead_letter_topic", Kind::Text),
     key("worker.sets_max", Kind::Whole(1, 1_000_000)),
     key("worker.bytes_max", Kind::Whole(1, BYTES)),
+    key("worker.late", Kind::Choice(&["passthrough", "partial", "fail", "late"])),
+    key("worker.deadline_reserve_ms", Kind::Whole(0, 3_600_000)),
     key("worker.shutdown_timeout_ms", Kind::Whole(0, DAY_MS)),
     key("worker.retry_wait_min_ms", Kind::Whole(1, DAY_MS)),
     key("worker.retry_wait_max_ms", Kind::Whole(1, DAY_MS)),

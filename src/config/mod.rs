@@ -41,6 +41,8 @@ pub struct Reranking {
     pub context: Option<crate::context::Settings>,
     /// A tokenizer.json that counts the context's tokens; the model's own where absent.
     pub context_tokenizer: Option<PathBuf>,
+    /// What becomes of sets that cannot be scored before they expire.
+    pub deadlines: crate::worker::Deadlines,
     /// How much of each candidate an answer repeats.
     pub results: crate::wire::Results,
     /// What is logged.

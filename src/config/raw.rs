@@ -193,9 +193,20 @@ pub(super) struct Worker {
     pub(super) dead_letter_topic: String,
     pub(super) sets_max: usize,
     pub(super) bytes_max: usize,
+    pub(super) late: LatePolicy,
+    pub(super) deadline_reserve_ms: u64,
     pub(super) shutdown_timeout_ms: u64,
     pub(super) retry_wait_min_ms: u64,
     pub(super) retry_wait_max_ms: u64,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LatePolicy {
+    Passthrough,
+    Partial,
+    Fail,
+    Late,
 }
 
 #[derive(Deserialize)]

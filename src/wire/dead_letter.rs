@@ -2,6 +2,9 @@
 pub mod header {
     /// `topic/partition/offset` of the input: the identity by which a reader drops duplicates.
     pub const SOURCE: &str = "crossrank-source";
+    /// On an input: when nobody waits for it any more; read by
+    /// [`decode_deadline`](crate::wire::decode_deadline).
+    pub const DEADLINE: &str = "crossrank-deadline";
     /// Topic that the record was read from.
     pub const DLQ_TOPIC: &str = "__dlq.errors.topic";
     /// Its partition.

@@ -40,7 +40,9 @@ impl Failure {
     pub(super) fn disposition(&self) -> Disposition {
         match self {
             Self::Decode(_)
-            | Self::Answer(AnswerError::Context(_))
+            | Self::Answer(
+                AnswerError::Context(_) | AnswerError::Expired { .. } | AnswerError::DeadlineMissed,
+            )
             | Self::Publish(PublishError::Refused { .. }) => Disposition::DeadLetter,
             Self::Publish(PublishError::Retryable { .. }) => Disposition::Retry,
             Self::Revoked | Self::Answer(AnswerError::Engine(EngineError::Unwanted)) => {
@@ -55,7 +57,9 @@ impl Failure {
     pub(super) fn stage(&self) -> Stage {
         match self {
             Self::Decode(_) => Stage::Decode,
-            Self::Answer(AnswerError::Engine(_)) => Stage::Score,
+            Self::Answer(
+                AnswerError::Engine(_) | AnswerError::Expired { .. } | AnswerError::DeadlineMissed,
+            ) => Stage::Score,
             Self::Answer(AnswerError::Context(_)) => Stage::Assemble,
             Self::Revoked | Self::Publish(_) => Stage::Publish,
         }
@@ -67,6 +71,9 @@ impl Failure {
             Self::Decode(error) => error.code(),
             Self::Answer(AnswerError::Engine(_)) => "engine",
             Self::Answer(AnswerError::Context(_)) => "template_failed",
+            Self::Answer(AnswerError::Expired { .. } | AnswerError::DeadlineMissed) => {
+                "deadline_missed"
+            }
             Self::Revoked => "revoked",
             Self::Publish(_) => "output_refused",
         }

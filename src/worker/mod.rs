@@ -11,6 +11,7 @@
 
 mod admission;
 mod answer;
+mod deadline;
 mod error;
 mod failure;
 mod publisher;
@@ -25,6 +26,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 pub use answer::{AnswerError, AnswerSettings, Answered, Reranker};
+pub use deadline::{Deadlines, LatePolicy};
 pub use error::WorkerError;
 pub use failure::Failure;
 pub use settings::Settings;

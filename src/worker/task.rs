@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 
 use super::failure::{Disposition, Failure};
 use super::publisher::Publisher;
@@ -78,12 +77,15 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
 
     async fn answer(&self, record: &Record, ack: &AckHandle) -> Result<(), Failure> {
         let limits = self.reranker.limits();
-        let set = wire::decode(record.value.as_deref(), limits).map_err(Failure::Decode)?;
+        let now = self.reranker.now();
+        let mut set = wire::decode(record.value.as_deref(), limits).map_err(Failure::Decode)?;
+        let deadline = record.header(header::DEADLINE).map(|value| wire::decode_deadline(value));
+        set.expire_by(deadline.transpose().map_err(Failure::Decode)?);
         let (stopping, revoked) = (Arc::clone(&self.stopping), ack.revoked());
         let is_set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
         let wanted = Box::new(move || !is_set(&stopping) && !is_set(&revoked));
         let Answered { value, status } =
-            self.reranker.answer(set, wanted, Timestamp::now()).await.map_err(Failure::Answer)?;
+            self.reranker.answer(set, wanted, now).await.map_err(Failure::Answer)?;
         let output = output(record, ack.position(), value);
         self.outputs.publish(output, ack).await?;
         self.count(status);

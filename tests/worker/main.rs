@@ -1,6 +1,7 @@
 //! The whole worker in process: `LocalBroker`, a scorer that the test decides, time paused.
 
 mod bad_records;
+mod deadlines;
 mod delivery;
 mod failures;
 mod rebalance;

@@ -10,7 +10,7 @@ use crossrank::rank::Cuts;
 use crossrank::stream::{LocalBroker, Record, StoredRecord};
 use crossrank::telemetry::Counts;
 use crossrank::wire::{Limits, Results};
-use crossrank::worker::{AnswerSettings, Reranker, Settings, Worker, WorkerError};
+use crossrank::worker::{AnswerSettings, Deadlines, Reranker, Settings, Worker, WorkerError};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -82,11 +82,22 @@ impl Running {
         let answers = AnswerSettings {
             limits: limits(),
             cuts: Cuts::default(),
+            deadlines: Deadlines::default(),
             results: Results::Full,
             context: None,
         };
         let counts = Arc::new(Counts::default());
-        let reranker = Arc::new(Reranker::new(scorer, answers, Arc::clone(&counts)));
+        let reranker = Reranker::new(scorer, answers, counts);
+        Self::answering(broker, reranker, settings)
+    }
+
+    pub(crate) fn answering(
+        broker: &LocalBroker,
+        reranker: Reranker<TestScorer>,
+        settings: Settings,
+    ) -> Self {
+        let counts = Arc::clone(reranker.counts());
+        let reranker = Arc::new(reranker);
         let (source, sink) = (broker.source(GROUP, INPUT), broker.sink().record_bytes_max(200_000));
         let worker = Worker::new(source, sink, reranker, GROUP, settings);
         let (stop, stopped) = oneshot::channel::<()>();

@@ -70,6 +70,8 @@ fn contradictions_between_keys_are_found() {
         ("kafka.brokers=a:70000", "kafka.brokers: \"a:70000\" is not host:port"),
         ("kafka.brokers=http://a:1", "kafka.brokers: \"http://a:1\" is not host:port"),
         ("kafka.brokers=::1:9092", "kafka.brokers: \"::1:9092\" is not host:port"),
+        ("worker.late=drop", "worker.late: is \"drop\""),
+        ("worker.deadline_reserve_ms=-1", "worker.deadline_reserve_ms: is -1, out of range"),
         ("rank.min_score=1.5", "rank.min_score: is 1.5, out of range"),
         ("rank.min_score=NaN", "rank.min_score: is NaN, out of range"),
         ("worker.sets_max=0", "worker.sets_max: is 0, out of range"),
@@ -185,6 +187,19 @@ fn default_of_the_query_gives_way_to_a_short_pair_but_a_set_one_does_not() {
     let set =
         Given::default().file(COMPLETE).layered("model.tokens_max=64 model.query_tokens_max=60");
     assert_eq!(set.worker().reranking.engine.query_tokens_max, 60);
+}
+
+#[test]
+fn files_are_reranked_by_the_policy_of_a_worker() {
+    use crate::worker::{Deadlines, LatePolicy};
+    let given = Given::default().file(COMPLETE);
+    let reserve = std::time::Duration::from_millis(20);
+    let expected = Deadlines { late: LatePolicy::Partial, reserve };
+    assert_eq!(given.raw().reranking().unwrap().deadlines, expected);
+    let failing = given.layered("worker.late=fail worker.deadline_reserve_ms=0");
+    let expected = Deadlines { late: LatePolicy::Fail, reserve: std::time::Duration::ZERO };
+    assert_eq!(failing.raw().reranking().unwrap().deadlines, expected);
+    assert_eq!(failing.worker().reranking.deadlines, expected);
 }
 
 #[test]
