@@ -1,4 +1,4 @@
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rdkafka::message::Headers;
 
@@ -120,6 +120,31 @@ fn letters_of_another_topic_need_a_flag_and_a_topic_that_is_missing_is_named() {
     let (code, _, told) = replay(&stage, &["--since", "yesterday"]);
     assert_eq!(code, 2);
     assert!(told.contains("--since") && told.contains("2h"), "{told}");
+}
+
+#[test]
+fn a_signal_stops_a_replay_which_says_how_far_it_came() {
+    let Some(stage) = Stage::set("replay-stopped", 1) else { return };
+    let worker = Worker::start(&stage);
+    for _ in 0..20 {
+        stage.produce_one("rubbish", Some(b"x"));
+    }
+    stage.wait_for_letters(20);
+    assert_eq!(worker.terminate().code, Some(0));
+    let mut command = worker::command(&stage);
+    command.args(["replay", "--rate", "1"]).stdin(Stdio::null());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    stage.wait_for_inputs(22);
+    let line = format!("kill -INT {}", child.id());
+    assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("stopped by a signal"), "{told}");
+    assert!(said.contains("go on with: --since 20"), "{said}");
+    let sent = stage.inputs() - 20;
+    assert!(sent < 10 && said.contains(&format!(", {sent} put back")), "{sent}: {said}");
 }
 
 #[test]

@@ -148,6 +148,14 @@ impl Stage {
         self.wait("answers", || self.answers() >= count);
     }
 
+    pub(crate) fn inputs(&self) -> usize {
+        self.count(&self.input)
+    }
+
+    pub(crate) fn wait_for_inputs(&self, count: usize) {
+        self.wait("inputs", || self.inputs() >= count);
+    }
+
     pub(crate) fn wait_for_letters(&self, count: usize) {
         self.wait("dead letters", || self.count(&self.dead) >= count);
     }
