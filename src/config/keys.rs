@@ -109,6 +109,10 @@ pub(super) const KEYS: &[Key] = &[
     key("worker.shutdown_timeout_ms", Kind::Whole(0, DAY_MS)),
     key("worker.retry_wait_min_ms", Kind::Whole(1, DAY_MS)),
     key("worker.retry_wait_max_ms", Kind::Whole(1, DAY_MS)),
+    key("worker.ordering", Kind::Choice(&["unordered", "key", "partition"])),
+    key("worker.breaker_run_max", Kind::Whole(0, COUNT)),
+    key("worker.breaker_share_max", Kind::Fraction),
+    key("worker.breaker_window", Kind::Whole(1, 1_000_000)),
     key("log.filter", Kind::Text),
     key("log.format", Kind::Choice(&["auto", "text", "json"])),
 ];

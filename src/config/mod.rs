@@ -49,6 +49,17 @@ pub struct Reranking {
     pub telemetry: crate::telemetry::Settings,
 }
 
+/// All that moves records, without a model.
+#[derive(Clone, Debug)]
+pub struct Streaming {
+    /// The cluster and the input topic.
+    pub kafka: crate::kafka::Settings,
+    /// The other topics.
+    pub worker: crate::worker::Settings,
+    /// What is logged.
+    pub telemetry: crate::telemetry::Settings,
+}
+
 /// All that a worker needs.
 #[derive(Clone, Debug)]
 pub struct Config {

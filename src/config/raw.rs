@@ -198,6 +198,18 @@ pub(super) struct Worker {
     pub(super) shutdown_timeout_ms: u64,
     pub(super) retry_wait_min_ms: u64,
     pub(super) retry_wait_max_ms: u64,
+    pub(super) ordering: Ordering,
+    pub(super) breaker_run_max: usize,
+    pub(super) breaker_share_max: f64,
+    pub(super) breaker_window: usize,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Ordering {
+    Unordered,
+    Key,
+    Partition,
 }
 
 #[derive(Clone, Copy, Deserialize)]

@@ -85,7 +85,7 @@ impl PollThread {
     }
 }
 
-fn to_record(message: &BorrowedMessage<'_>) -> Record {
+pub(super) fn to_record(message: &BorrowedMessage<'_>) -> Record {
     Record {
         key: message.key().map(Bytes::copy_from_slice),
         value: message.payload().map(Bytes::copy_from_slice),

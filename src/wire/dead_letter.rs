@@ -25,6 +25,10 @@ pub mod header {
     /// has none; the input stands where topic, partition and offset say.
     pub const DLQ_VALUE_BYTES: &str = "crossrank.dlq.value_bytes";
 
+    /// How often the record was put back from the dead letter topic. It stays with the record when
+    /// that is answered or set aside again.
+    pub const REPLAYS: &str = "crossrank-replays";
+
     /// Whether crossrank writes this header itself, so that one that came with the input (a dead
     /// letter sent through again, an output used as input) is replaced instead of repeated.
     pub fn is_written_by_us(name: &str) -> bool {
@@ -137,5 +141,6 @@ mod tests {
         assert!(header::is_written_by_us("__dlq.errors.topic"));
         assert!(!header::is_written_by_us("traceparent"));
         assert!(!header::is_written_by_us("tenant"));
+        assert!(!header::is_written_by_us(header::REPLAYS), "it must survive another dead letter");
     }
 }

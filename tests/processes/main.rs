@@ -8,6 +8,7 @@ mod audit;
 mod bad_records;
 #[cfg(target_os = "linux")]
 mod memory;
+mod replay;
 mod same_answers;
 mod stage;
 mod start;

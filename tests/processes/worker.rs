@@ -82,6 +82,11 @@ impl Worker {
         self.end()
     }
 
+    /// Waits until the worker ends by itself.
+    pub(crate) fn ended(mut self) -> Stopped {
+        self.end()
+    }
+
     pub(crate) fn interrupt_twice(mut self) -> Stopped {
         self.signal("INT");
         self.wait("the first signal", |log| log.contains("asked to stop"));

@@ -1,8 +1,10 @@
 //! The whole worker in process: `LocalBroker`, a scorer that the test decides, time paused.
 
 mod bad_records;
+mod breaker;
 mod deadlines;
 mod delivery;
 mod failures;
+mod ordering;
 mod rebalance;
 mod stage;

@@ -10,7 +10,10 @@ use crossrank::rank::Cuts;
 use crossrank::stream::{LocalBroker, Record, StoredRecord};
 use crossrank::telemetry::Counts;
 use crossrank::wire::{Limits, Results};
-use crossrank::worker::{AnswerSettings, Deadlines, Reranker, Settings, Worker, WorkerError};
+use crossrank::worker::{
+    AnswerSettings, BreakerSettings, Deadlines, OutputOrder, Reranker, Settings, Worker,
+    WorkerError,
+};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -147,6 +150,8 @@ pub(crate) fn settings() -> Settings {
         shutdown_timeout: Duration::from_secs(20),
         retry_wait_min: Duration::from_millis(100),
         retry_wait_max: Duration::from_secs(10),
+        ordering: OutputOrder::Unordered,
+        breaker: BreakerSettings { run_max: None, share_max: None, window: 100 },
     }
 }
 

@@ -25,7 +25,7 @@ fn other(key: &str, kind: Kind, raw: &Raw) -> String {
         ("limits.candidates_refused_above", _) => "10001".to_owned(),
         ("worker.retry_wait_max_ms", _) => "30001".to_owned(),
         (_, Kind::Whole(min, _)) => (min + 1).to_string(),
-        (_, Kind::Fraction) => "0.5".to_owned(),
+        (_, Kind::Fraction) => "0.25".to_owned(),
         (_, Kind::Choice(words)) => (*words.last().unwrap()).to_owned(),
     }
 }

@@ -219,3 +219,13 @@ fn context_that_is_switched_off_is_absent() {
     assert_eq!(off.worker().reranking.context, None);
     assert_eq!(off.worker().reranking.context_tokenizer, None);
 }
+
+#[test]
+fn either_half_of_the_breaker_can_be_turned_off() {
+    let given = Given::default().file(COMPLETE);
+    let breaker = given.worker().worker.breaker;
+    assert_eq!((breaker.run_max, breaker.share_max, breaker.window), (Some(200), Some(0.5), 1000));
+    let off = given.layered("worker.breaker_run_max=0 worker.breaker_share_max=1");
+    let breaker = off.worker().worker.breaker;
+    assert_eq!((breaker.run_max, breaker.share_max), (None, None));
+}

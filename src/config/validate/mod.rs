@@ -10,7 +10,7 @@ use std::path::Path;
 use super::layers::DEFAULTS_NAME;
 use super::load::Raw;
 use super::problem::{Errors, Problem};
-use super::{Config, Reranking, keys};
+use super::{Config, Reranking, Streaming, keys};
 
 /// Collects what is wrong, beside what the layers already had.
 struct Check<'a> {
@@ -33,6 +33,15 @@ pub(super) fn worker(raw: &Raw) -> Result<Config, Errors> {
     let settings = reranking.zip(kafka);
     let ((reranking, kafka), warnings) = check.finish(settings)?;
     Ok(Config { reranking, kafka, worker, warnings })
+}
+
+pub(super) fn streaming(raw: &Raw) -> Result<Streaming, Errors> {
+    let mut check = Check::new(raw);
+    let telemetry = reranking::telemetry(&mut check);
+    let kafka = kafka::checked(&mut check);
+    let worker = worker::checked(&mut check);
+    let (kafka, _) = check.finish(kafka)?;
+    Ok(Streaming { kafka, worker, telemetry })
 }
 
 // === impl Check ===

@@ -147,7 +147,7 @@ fn template(check: &mut Check<'_>, source: &str) {
     }
 }
 
-fn telemetry(check: &mut Check<'_>) -> telemetry::Settings {
+pub(super) fn telemetry(check: &mut Check<'_>) -> telemetry::Settings {
     let log = &check.raw.values.log;
     if let Err(error) = telemetry::check_filter(&log.filter) {
         let remedy = "write a level, then targets with theirs: info,crossrank::kafka=debug";
