@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use super::context::Context;
 use super::error::Meaning;
-use crate::stream::{Epoch, OffsetTracker, Partition};
+use crate::stream::{Completed, Epoch, OffsetTracker, Partition};
 
 /// An answer that takes longer is not waited for any more; what it was about is committed again.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -179,6 +179,15 @@ impl Commits {
         }
         // After a failure in part, the part that was taken is committed once more: it is the same.
         let code = failure?.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        if code == RDKafkaErrorCode::OffsetMetadataTooLarge && self.keep_completed {
+            // Without it the next commit is taken.
+            self.keep_completed = false;
+            warn!(
+                "the brokers take no metadata of {} bytes with a commit; it goes without from now on: \
+                 raise offset.metadata.max.bytes, or set kafka.keep_completed = false",
+                Completed::TEXT_BYTES_MAX
+            );
+        }
         let meaning = Meaning::of(code);
         self.unreachable = meaning == Meaning::Unreachable;
         match meaning {
@@ -258,7 +267,7 @@ fn send(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> KafkaRes
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::{Completed, Outcome, Settled};
+    use crate::stream::{Outcome, Settled};
 
     fn partition() -> Partition {
         Partition { topic: "sets".into(), index: 3 }
@@ -334,6 +343,20 @@ mod tests {
         assert!(commits.due_of(&partition(), &tracker).is_some());
         commits.keep_completed = false;
         assert!(commits.due_of(&partition(), &tracker).is_none(), "turned off");
+    }
+
+    #[test]
+    fn brokers_that_take_no_metadata_get_commits_without() {
+        let mut tracker = assigned();
+        let mut commits = pending(&mut tracker, 0..5);
+        let held = tracker.claim(&partition(), 5).unwrap();
+        let above = tracker.claim(&partition(), 6).unwrap();
+        tracker.settle(&Settled { position: above, outcome: Outcome::Published });
+        assert_ne!(commits.due_of(&partition(), &tracker).unwrap().metadata, "");
+        let refused = KafkaError::ConsumerCommit(RDKafkaErrorCode::OffsetMetadataTooLarge);
+        assert_eq!(commits.answered(Err(refused), &list(5), &mut tracker), None);
+        let due = commits.due_of(&partition(), &tracker).unwrap();
+        assert_eq!((due.offset, due.metadata.as_str()), (held.offset, ""));
     }
 
     #[test]
