@@ -13,6 +13,8 @@ mod kafka;
 mod leaving;
 #[path = "contract/local.rs"]
 mod local;
+#[path = "contract/members.rs"]
+mod members;
 #[path = "contract/outages.rs"]
 mod outages;
 #[path = "contract/records.rs"]
@@ -51,6 +53,7 @@ async fn a_real_kafka_keeps_the_contract() {
     completed::is_not_read_again(&harness).await;
     completed::in_the_words_of_others_is_ignored(&harness).await;
     completed::is_bounded(&harness).await;
+    members::come_back_to_their_partitions(&harness).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

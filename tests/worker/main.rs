@@ -7,4 +7,5 @@ mod delivery;
 mod failures;
 mod ordering;
 mod rebalance;
+mod seeds;
 mod stage;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossrank::engine::{EngineError, ModelIdentity, PairScore, ScoreRequest, Scorer, SetScores};
 use crossrank::rank::Cuts;
-use crossrank::stream::{LocalBroker, Record, StoredRecord};
+use crossrank::stream::{LocalBroker, Record, RecordSource, StoredRecord};
 use crossrank::telemetry::Counts;
 use crossrank::wire::{Limits, Results};
 use crossrank::worker::{
@@ -82,16 +82,7 @@ impl Scorer for TestScorer {
 
 impl Running {
     pub(crate) fn start(broker: &LocalBroker, scorer: TestScorer, settings: Settings) -> Self {
-        let answers = AnswerSettings {
-            limits: limits(),
-            cuts: Cuts::default(),
-            deadlines: Deadlines::default(),
-            results: Results::Full,
-            context: None,
-        };
-        let counts = Arc::new(Counts::default());
-        let reranker = Reranker::new(scorer, answers, counts);
-        Self::answering(broker, reranker, settings)
+        Self::answering(broker, reranker(scorer), settings)
     }
 
     pub(crate) fn answering(
@@ -99,9 +90,18 @@ impl Running {
         reranker: Reranker<TestScorer>,
         settings: Settings,
     ) -> Self {
+        Self::reading(broker, broker.source(GROUP, INPUT), reranker, settings)
+    }
+
+    pub(crate) fn reading<S: RecordSource + 'static>(
+        broker: &LocalBroker,
+        source: S,
+        reranker: Reranker<TestScorer>,
+        settings: Settings,
+    ) -> Self {
         let counts = Arc::clone(reranker.counts());
         let reranker = Arc::new(reranker);
-        let (source, sink) = (broker.source(GROUP, INPUT), broker.sink().record_bytes_max(200_000));
+        let sink = broker.sink().record_bytes_max(200_000);
         let worker = Worker::new(source, sink, reranker, GROUP, settings);
         let (stop, stopped) = oneshot::channel::<()>();
         let worker = tokio::spawn(worker.run(async move {
@@ -129,6 +129,17 @@ impl Running {
         self.worker.abort();
         assert!(self.worker.await.unwrap_err().is_cancelled());
     }
+}
+
+pub(crate) fn reranker(scorer: TestScorer) -> Reranker<TestScorer> {
+    let answers = AnswerSettings {
+        limits: limits(),
+        cuts: Cuts::default(),
+        deadlines: Deadlines::default(),
+        results: Results::Full,
+        context: None,
+    };
+    Reranker::new(scorer, answers, Arc::new(Counts::default()))
 }
 
 pub(crate) fn limits() -> Limits {
