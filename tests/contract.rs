@@ -23,6 +23,8 @@ mod records;
 mod start;
 #[path = "contract/suite.rs"]
 mod suite;
+#[path = "contract/wedged.rs"]
+mod wedged;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

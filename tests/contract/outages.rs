@@ -21,7 +21,7 @@ async fn claim(source: &mut KafkaSource) -> Claimed {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_loses_nothing_and_ends_by_itself() {
     crate::show_logs();
-    let Some(mut kafka) = Kafka::own(Options { nodes: 1, secured: false }) else {
+    let Some(mut kafka) = Kafka::own(Options { nodes: 1, ..Options::default() }) else {
         return;
     };
     kafka::create_topic(&kafka.brokers(), "sets", 1, 1).await;
@@ -66,7 +66,7 @@ async fn an_outage_loses_nothing_and_ends_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_of_three_goes_on_when_one_is_killed() {
     crate::show_logs();
-    let Some(mut kafka) = Kafka::own(Options { nodes: 3, secured: false }) else {
+    let Some(mut kafka) = Kafka::own(Options { nodes: 3, ..Options::default() }) else {
         return;
     };
     kafka::create_topic(&kafka.brokers(), "sets", 6, 3).await;

@@ -117,7 +117,7 @@ async fn a_group_that_may_not_be_used_is_named_at_start_and_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secured_kafka_lets_in_whom_it_knows() {
     crate::show_logs();
-    let Some(kafka) = Kafka::own(Options { nodes: 1, secured: true }) else {
+    let Some(kafka) = Kafka::own(Options { nodes: 1, secured: true, ..Options::default() }) else {
         return;
     };
     kafka::create_topic(&kafka.brokers(), "sets", 1, 1).await;

@@ -4,10 +4,12 @@
 //! `CROSSRANK_REQUIRE_KAFKA=1` makes a missing Java or Maven a failure instead of a skipped test.
 #![allow(dead_code, reason = "every test binary uses its part")]
 
+pub(crate) mod proxy;
+
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,6 +20,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
+
+use proxy::Proxy;
 
 /// As in `pom.xml`.
 const VERSION: &str = "4.4.0";
@@ -35,6 +39,7 @@ static ONE: Mutex<()> = Mutex::new(());
 pub(crate) struct Kafka {
     nodes: Vec<Node>,
     libs: PathBuf,
+    proxy: Option<Proxy>,
     folder: Option<TempDir>,
     external: Option<String>,
     _one: MutexGuard<'static, ()>,
@@ -52,6 +57,7 @@ struct Ports {
     controller: u16,
     sasl: u16,
     tls: u16,
+    proxied: u16,
 }
 
 /// What a cluster is like.
@@ -62,6 +68,9 @@ pub(crate) struct Options {
     /// Also a listener with SASL and one with TLS, and an authorizer: on those listeners only
     /// [`ADMIN`] may do anything.
     pub(crate) secured: bool,
+    /// Also a listener that clients reach through a [`Proxy`] only. Brokers talk to each other
+    /// directly.
+    pub(crate) proxied: bool,
 }
 
 // === impl Kafka ===
@@ -73,9 +82,10 @@ impl Kafka {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ok(brokers) = env::var("CROSSRANK_TEST_BROKERS") {
             let (nodes, libs, folder) = (Vec::new(), PathBuf::new(), None);
-            return Some(Self { nodes, libs, folder, external: Some(brokers), _one: one });
+            let external = Some(brokers);
+            return Some(Self { nodes, libs, proxy: None, folder, external, _one: one });
         }
-        Self::launch(Options { nodes: 1, secured: false }, one)
+        Self::launch(Options { nodes: 1, ..Options::default() }, one)
     }
 
     /// A cluster of our own; `None` if the test has to be skipped.
@@ -92,7 +102,11 @@ impl Kafka {
             process: None,
         };
         let nodes: Vec<Node> = (1..=options.nodes).map(node).collect();
-        let mut kafka = Self { nodes, libs, folder: Some(folder), external: None, _one: one };
+        let address = |node: &Node| SocketAddr::from((Ipv4Addr::LOCALHOST, node.ports.proxied));
+        let proxy =
+            options.proxied.then(|| Proxy::listen(&nodes.iter().map(address).collect::<Vec<_>>()));
+        let folder = Some(folder);
+        let mut kafka = Self { nodes, libs, proxy, folder, external: None, _one: one };
         if options.secured {
             kafka.make_certificate();
         }
@@ -121,6 +135,17 @@ impl Kafka {
         self.listener(|ports| ports.tls)
     }
 
+    /// The listener behind the proxy, without authentication.
+    pub(crate) fn proxied_brokers(&self) -> String {
+        let addresses = self.proxy().addresses().iter().map(ToString::to_string);
+        addresses.collect::<Vec<_>>().join(",")
+    }
+
+    /// What stands between the clients of [`Self::proxied_brokers`] and the brokers.
+    pub(crate) fn proxy(&self) -> &Proxy {
+        self.proxy.as_ref().expect("a cluster with a proxy")
+    }
+
     /// The certificate that the TLS listener shows, in PEM.
     pub(crate) fn certificate(&self) -> String {
         self.path("cert.pem").display().to_string()
@@ -134,7 +159,16 @@ impl Kafka {
         }
     }
 
-    /// Starts a node that was killed, on its old ports with its old log.
+    /// Asks a node to stop: it hands its partitions over to the others first.
+    pub(crate) fn stop(&mut self, id: usize) {
+        if let Some(mut process) = self.nodes[id - 1].process.take() {
+            let line = format!("kill -TERM {}", process.id());
+            assert!(Command::new("sh").args(["-c", &line]).status().expect("sh").success());
+            process.wait().expect("the end of the node");
+        }
+    }
+
+    /// Starts a node that was killed or stopped, on its old ports with its old log.
     pub(crate) fn restart(&mut self, id: usize) {
         self.spawn(id);
     }
@@ -199,7 +233,7 @@ impl Kafka {
     }
 
     fn properties(&self, id: usize, options: Options) -> String {
-        let Ports { plain, controller, sasl, tls } = self.nodes[id - 1].ports;
+        let Ports { plain, controller, sasl, tls, proxied } = self.nodes[id - 1].ports;
         let voter =
             |(at, node): (usize, &Node)| format!("{}@127.0.0.1:{}", at + 1, node.ports.controller);
         let voters = self.nodes.iter().enumerate().map(voter).collect::<Vec<_>>().join(",");
@@ -211,13 +245,18 @@ impl Kafka {
         if options.secured {
             listeners += &format!(",SASL://127.0.0.1:{sasl},TLS://127.0.0.1:{tls}");
         }
+        let mut advertised = listeners.clone();
+        if let Some(proxy) = &self.proxy {
+            listeners += &format!(",PROXIED://127.0.0.1:{proxied}");
+            advertised += &format!(",PROXIED://{}", proxy.addresses()[id - 1]);
+        }
         let mut text = format!(
             "process.roles=broker,controller\nnode.id={id}\ncontroller.quorum.voters={voters}\n\
              listeners={listeners},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners={listeners}\ncontroller.listener.names=CONTROLLER\n\
+             advertised.listeners={advertised}\ncontroller.listener.names=CONTROLLER\n\
              inter.broker.listener.name=PLAINTEXT\n\
              listener.security.protocol.map=\
-             CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL\n\
+             CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL\n\
              log.dirs={logs}\noffsets.topic.replication.factor={replicas}\n\
              default.replication.factor={replicas}\nmin.insync.replicas={in_sync}\n\
              transaction.state.log.replication.factor={replicas}\n\
@@ -307,10 +346,11 @@ impl Node {
 
 impl Ports {
     fn free() -> Self {
-        // All four are held until all four are known, so that they differ.
-        let held = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        // All are held until all are known, so that they differ.
+        let held = [(); 5].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
         let port = |at: usize| held[at].local_addr().expect("a bound port").port();
-        Self { plain: port(0), controller: port(1), sasl: port(2), tls: port(3) }
+        let [plain, controller, sasl, tls, proxied] = [0, 1, 2, 3, 4].map(port);
+        Self { plain, controller, sasl, tls, proxied }
     }
 }
 
@@ -342,7 +382,7 @@ pub(crate) fn skipped(why: &str) {
 fn artefacts() -> Option<PathBuf> {
     let has = |program: &str| Command::new(program).arg("-version").output().is_ok();
     let missing: Vec<&str> = ["java", "mvn"].into_iter().filter(|program| !has(program)).collect();
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kafka-{VERSION}"));
+    let folder = target_tmp().join(format!("kafka-{VERSION}"));
     let is_there = || folder.try_exists().expect("a target folder that can be read");
     // What was fetched before needs no Maven.
     let lacking = if is_there() { missing.contains(&"java") } else { !missing.is_empty() };
@@ -372,4 +412,19 @@ fn artefacts() -> Option<PathBuf> {
         fs::rename(partial, &folder).expect("the fetched jars");
     }
     Some(folder)
+}
+
+/// The folder for what tests keep. Cargo names it to tests and benches; an example is built two
+/// folders beside it.
+fn target_tmp() -> PathBuf {
+    option_env!("CARGO_TARGET_TMPDIR").map_or_else(
+        || {
+            let program = env::current_exe().expect("the path of this program");
+            let target = program.ancestors().nth(3).expect("a program in target/release/examples");
+            let folder = target.join("tmp");
+            fs::create_dir_all(&folder).expect("a folder in the target folder");
+            folder
+        },
+        PathBuf::from,
+    )
 }
