@@ -15,6 +15,8 @@ mod leaving;
 mod local;
 #[path = "contract/members.rs"]
 mod members;
+#[path = "contract/network.rs"]
+mod network;
 #[path = "contract/outages.rs"]
 mod outages;
 #[path = "contract/records.rs"]
@@ -23,8 +25,6 @@ mod records;
 mod start;
 #[path = "contract/suite.rs"]
 mod suite;
-#[path = "contract/wedged.rs"]
-mod wedged;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

@@ -119,6 +119,7 @@ fn correlation(bytes: &[u8]) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    #[allow(unused_imports, reason = "a bench that uses this has no tests")]
     use super::*;
 
     fn old(brokers: &[(i32, &str)]) -> Vec<u8> {

@@ -1,15 +1,15 @@
-//! What the client makes of a bad network: the faults that it gets over, and the one that it does not.
+//! What the client makes of a bad network.
 
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::kafka::proxy::{Fault, Way};
 use crate::kafka::{self, Kafka, Options};
 
 /// What one record may take, all of the client's retries included.
-const DELIVERY_MAX: Duration = Duration::from_secs(4);
+const DELIVERY_MAX: Duration = Duration::from_secs(6);
 /// How long a client may need to find its brokers again.
 const RECOVERY_MAX: Duration = Duration::from_secs(30);
 
@@ -71,29 +71,4 @@ async fn a_client_gets_over_whatever_a_network_does_to_its_connections() {
     assert!(recovers(&producer).await);
     proxy.cut();
     assert!(recovers(&producer).await);
-}
-
-/// librdkafka 2.12.1 takes a metadata answer that has topics but no broker at its word: it lets go of
-/// every broker, of those that it was configured with too, and never asks anybody again. A broker
-/// can give such an answer while it starts. Only a new client helps, so a worker has to watch for it.
-///
-/// Where this fails because the client recovers, librdkafka has learnt better.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_is_told_of_no_broker_is_wedged_for_good() {
-    let Some(kafka) = stage().await else { return };
-    let (producer, proxy) = (producer(&kafka), kafka.proxy());
-    assert!(delivers(&producer).await);
-    proxy.set(Fault::NoBrokers);
-    let until = Instant::now() + RECOVERY_MAX;
-    while delivers(&producer).await {
-        assert!(Instant::now() < until, "it is told of no broker, and does not mind");
-    }
-    assert!(proxy.forged() > 0);
-    proxy.set(Fault::Honest);
-    let forged = proxy.forged();
-    assert!(!recovers(&producer).await, "the client has got over it: is the watchdog needed?");
-    assert_eq!(forged, proxy.forged());
-    let seen = producer.client().fetch_metadata(None, DELIVERY_MAX);
-    assert!(seen.is_err(), "it reaches nobody: {seen:?}");
-    assert!(delivers(&self::producer(&kafka)).await, "a new client has no such trouble");
 }
