@@ -3,6 +3,8 @@
 
 #[path = "contract/cluster.rs"]
 mod cluster;
+#[path = "contract/completed.rs"]
+mod completed;
 #[path = "contract/forged.rs"]
 mod forged;
 #[path = "contract/hasty.rs"]
@@ -13,6 +15,10 @@ mod kafka;
 mod leaving;
 #[path = "contract/local.rs"]
 mod local;
+#[path = "contract/members.rs"]
+mod members;
+#[path = "contract/network.rs"]
+mod network;
 #[path = "contract/outages.rs"]
 mod outages;
 #[path = "contract/records.rs"]
@@ -21,8 +27,6 @@ mod records;
 mod start;
 #[path = "contract/suite.rs"]
 mod suite;
-#[path = "contract/wedged.rs"]
-mod wedged;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -50,6 +54,21 @@ async fn a_real_kafka_keeps_the_contract() {
     let harness = cluster::Harness::real(&kafka);
     suite::all(&harness).await;
     leaving::in_the_middle_of_a_revocation(&harness).await;
+    completed::is_not_read_again(&harness).await;
+    completed::in_the_words_of_others_is_ignored(&harness).await;
+    completed::is_bounded(&harness).await;
+    members::come_back_to_their_partitions(&harness).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_kafka_that_assigns_by_itself_keeps_the_contract() {
+    show_logs();
+    let Some(kafka) = kafka::Kafka::start() else {
+        return;
+    };
+    let harness = cluster::Harness::brokers_assign(&kafka);
+    suite::all(&harness).await;
+    completed::is_not_read_again(&harness).await;
 }
 
 /// A suite that cannot fail proves nothing.

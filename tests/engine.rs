@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crossrank::engine::{
-    Backend, Engine, PackerLimits, Precision, ScoreRequest, Scorer, SetScores, Settings, StartError,
+    Backend, Deadline, Engine, Late, PackerLimits, PairError, Precision, ScoreRequest, Scorer,
+    SetScores, Settings, StartError,
 };
 
 fn settings() -> Settings {
@@ -148,6 +150,58 @@ async fn a_known_pair_has_the_logit_that_it_had_bit_for_bit() {
     let other = ScoreRequest::new("another query", request(3).passages);
     let other = known.score(other).await.unwrap();
     assert!(other.pairs.iter().all(|pair| !pair.cached), "the query is part of the pair");
+}
+
+async fn is_pending(future: impl Future) -> bool {
+    tokio::select! {
+        biased;
+        _ = future => false,
+        () = std::future::ready(()) => true,
+    }
+}
+
+/// A request that is due so long from now.
+fn due(left: Duration, late: Late, request: ScoreRequest) -> ScoreRequest {
+    ScoreRequest { deadline: Some(Deadline { at: Instant::now() + left, late }), ..request }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_changes_no_score_where_there_is_time() {
+    let engine = Engine::start(&settings()).unwrap();
+    let expected = engine.score(request(5)).await.unwrap();
+    for late in [Late::Trim, Late::Drop, Late::Score] {
+        let scores = engine.score(due(Duration::from_secs(3600), late, request(5))).await.unwrap();
+        assert_eq!(bits(&scores), bits(&expected));
+        let past = engine.score(due(Duration::ZERO, late, request(5))).await.unwrap();
+        let is_late = past.pairs.iter().all(|pair| pair.logit == Err(PairError::Late));
+        assert_eq!(is_late, late != Late::Score, "{late:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_is_answered_by_its_deadline_wherever_it_waits() {
+    // With one tokenizer, the second of two sets stands in line before it for long.
+    for (tokenizers, queue_tokens_max) in [(1, 1), (2, 1 << 30)] {
+        let packer = PackerLimits { batch_tokens_max: Some(256), queue_tokens_max };
+        let one =
+            Settings { replicas: Some(1), tokenizers: Some(tokenizers), packer, ..settings() };
+        let engine = Engine::start(&one).unwrap();
+        let passages = |set: usize| {
+            (0..20_000).map(move |place| format!("{set} {place} {}", "word ".repeat(200))).collect()
+        };
+        let mut long = std::pin::pin!(engine.score(ScoreRequest::new("q", passages(1))));
+        assert!(is_pending(long.as_mut()).await, "it is the first in line");
+        for late in [Late::Trim, Late::Drop] {
+            let request =
+                due(Duration::from_millis(300), late, ScoreRequest::new("q", passages(2)));
+            let scores = engine.score(request).await.unwrap();
+            assert_eq!(scores.pairs.len(), 20_000);
+            assert!(scores.pairs.iter().any(|pair| pair.logit == Err(PairError::Late)));
+            let some = scores.pairs.iter().any(|pair| pair.logit.is_ok());
+            assert_eq!(some, late == Late::Trim && tokenizers == 2, "{late:?}");
+            assert!(is_pending(long.as_mut()).await, "no answer waits for the sets before");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,6 +123,7 @@ pub(crate) fn reranker<S: Scorer>(config: &Config, scorer: S) -> Arc<Reranker<S>
     let answers = AnswerSettings {
         limits: reranking.limits,
         cuts: reranking.cuts,
+        deadlines: reranking.deadlines,
         results: reranking.results,
         context,
     };

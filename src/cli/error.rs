@@ -4,6 +4,7 @@ use std::iter;
 
 use crossrank_model::{QuantizeError, TokenizerError};
 
+use super::replay::ReplayError;
 use super::rerank::BadLine;
 use crate::{config, context, engine, kafka, telemetry, worker};
 
@@ -36,6 +37,9 @@ pub enum CliError {
     /// The worker stopped before it was told to.
     #[error("the worker stopped")]
     Worker(#[from] worker::WorkerError),
+    /// Dead letters were left where they are.
+    #[error("the replay ended early")]
+    Replay(#[from] ReplayError),
     /// Scoring stopped.
     #[error("cannot go on scoring")]
     Scoring(#[source] engine::EngineError),

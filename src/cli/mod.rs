@@ -8,6 +8,7 @@ mod error;
 mod input;
 mod lines;
 mod model;
+mod replay;
 mod rerank;
 mod run;
 mod signals;
@@ -39,6 +40,8 @@ enum Command {
     Rerank(rerank::Arguments),
     /// Check configuration, model, broker and topics, and print what is in effect.
     Check(check::Arguments),
+    /// Put dead letters back onto the topic they came from.
+    Replay(replay::Arguments),
     /// Make and change model directories.
     Model(model::Arguments),
     /// Measure a model on this hardware: pairs per second, and how long a set takes.
@@ -55,6 +58,7 @@ impl Cli {
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Rerank(arguments) => rerank::run(arguments).await,
             Command::Check(arguments) => check::run(arguments).await,
+            Command::Replay(arguments) => replay::run(arguments).await,
             Command::Model(arguments) => model::run(arguments),
             Command::Bench(arguments) => bench::run(arguments).await,
         }

@@ -39,6 +39,7 @@ pub(super) async fn reranker(
         let answers = AnswerSettings {
             limits: settings.limits,
             cuts: settings.cuts,
+            deadlines: settings.deadlines,
             results: settings.results,
             context: assembler(&settings, &engine)?,
         };

@@ -6,7 +6,7 @@ use config::{Map, Value, ValueKind};
 
 use super::layers::{self, DEFAULTS_NAME, Findings, Layer};
 use super::problem::{Errors, Problem};
-use super::{Config, Reranking, effective, keys, raw, secret, validate};
+use super::{Config, Reranking, Streaming, effective, keys, raw, secret, validate};
 
 /// Where the configuration comes from. Later ones override earlier ones.
 #[derive(Clone, Default)]
@@ -107,6 +107,14 @@ impl Raw {
     /// With everything that is wrong in any layer, and all contradictions.
     pub fn worker(&self) -> Result<Config, Errors> {
         validate::worker(self)
+    }
+
+    /// The settings of a worker but for its model, for what only moves records.
+    ///
+    /// # Errors
+    /// With everything that is wrong in any layer, and the contradictions between these settings.
+    pub fn streaming(&self) -> Result<Streaming, Errors> {
+        validate::streaming(self)
     }
 
     /// Whether `kafka.brokers` has a value, without which there is no worker.

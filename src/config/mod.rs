@@ -41,8 +41,21 @@ pub struct Reranking {
     pub context: Option<crate::context::Settings>,
     /// A tokenizer.json that counts the context's tokens; the model's own where absent.
     pub context_tokenizer: Option<PathBuf>,
+    /// What becomes of sets that cannot be scored before they expire.
+    pub deadlines: crate::worker::Deadlines,
     /// How much of each candidate an answer repeats.
     pub results: crate::wire::Results,
+    /// What is logged.
+    pub telemetry: crate::telemetry::Settings,
+}
+
+/// All that moves records, without a model.
+#[derive(Clone, Debug)]
+pub struct Streaming {
+    /// The cluster and the input topic.
+    pub kafka: crate::kafka::Settings,
+    /// The other topics.
+    pub worker: crate::worker::Settings,
     /// What is logged.
     pub telemetry: crate::telemetry::Settings,
 }

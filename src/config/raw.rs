@@ -28,9 +28,14 @@ pub(super) struct Kafka {
     pub(super) brokers: Option<String>,
     pub(super) group: String,
     pub(super) input_topic: String,
+    pub(super) group_protocol: GroupProtocol,
+    pub(super) instance_id: Option<String>,
     pub(super) session_timeout_ms: u64,
     pub(super) drain_timeout_ms: u64,
+    pub(super) rebalance_timeout_ms: u64,
     pub(super) commit_interval_ms: u64,
+    pub(super) uncommitted_max: usize,
+    pub(super) keep_completed: bool,
     pub(super) delivery_timeout_ms: u64,
     pub(super) prefetch_bytes: usize,
     pub(super) record_bytes_max: usize,
@@ -38,6 +43,13 @@ pub(super) struct Kafka {
     pub(super) security: Security,
     #[serde(default)]
     pub(super) client: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum GroupProtocol {
+    Classic,
+    Consumer,
 }
 
 #[derive(Deserialize)]
@@ -181,9 +193,32 @@ pub(super) struct Worker {
     pub(super) dead_letter_topic: String,
     pub(super) sets_max: usize,
     pub(super) bytes_max: usize,
+    pub(super) late: LatePolicy,
+    pub(super) deadline_reserve_ms: u64,
     pub(super) shutdown_timeout_ms: u64,
     pub(super) retry_wait_min_ms: u64,
     pub(super) retry_wait_max_ms: u64,
+    pub(super) ordering: Ordering,
+    pub(super) breaker_run_max: usize,
+    pub(super) breaker_share_max: f64,
+    pub(super) breaker_window: usize,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Ordering {
+    Unordered,
+    Key,
+    Partition,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LatePolicy {
+    Passthrough,
+    Partial,
+    Fail,
+    Late,
 }
 
 #[derive(Deserialize)]

@@ -71,7 +71,7 @@ fn a_logit_is_kept_even_if_all_who_waited_left_while_it_was_computed() {
     let unwanted = stage.send(numbered(&[2]).wanted(&Arc::new(AtomicBool::new(false))));
     assert_eq!(received(unwanted), Err(EngineError::Unwanted));
     let attached = stage.send(numbered(&[1]));
-    stage.events.send(Event::Scored { members, logits: vec![4.0] }).unwrap();
+    stage.events.send(Event::Scored { members, logits: vec![4.0], took: TOOK }).unwrap();
     assert_eq!(logits(attached), [Ok(4.0)]);
     assert_eq!(logits(stage.send(numbered(&[1]))), [Ok(4.0)]);
     stage.end();

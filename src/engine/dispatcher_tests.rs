@@ -13,12 +13,17 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::engine::{PairError, SetScores, tokenizers::Header};
+use crate::engine::schedule::{PATIENCE, SWEEP_INTERVAL};
+use crate::engine::tokenizers::Header;
+use crate::engine::{Deadline, EngineError, Late, PairError, SetScores};
 
 type Reply = oneshot::Receiver<Result<SetScores, EngineError>>;
 
 /// Longer than anything takes here: what waits this long waits for ever.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// What a batch takes; of no account where no deadline binds.
+const TOOK: Duration = Duration::from_millis(1);
 
 /// One replica that takes one batch at a time.
 const SIZES: Sizes = Sizes {
@@ -107,7 +112,7 @@ impl Stage {
         let answered = members.iter().map(|k| Keyed { key: k.key, pair: k.pair.clone() });
         let answered = answered.collect();
         let logits = members.iter().map(|k| k.pair.ids.len() as f32).collect();
-        self.events.send(Event::Scored { members, logits }).unwrap();
+        self.events.send(Event::Scored { members, logits, took: TOOK }).unwrap();
         answered
     }
 
@@ -134,7 +139,7 @@ impl Set {
     }
 
     fn deadline(mut self, deadline: Instant) -> Self {
-        self.header.deadline = Some(deadline);
+        self.header.deadline = Some(Deadline { at: deadline, late: Late::Score });
         self
     }
 }
@@ -147,6 +152,7 @@ fn set_of(pairs: Vec<Option<Keyed>>) -> Set {
         deadline: None,
         wanted: Box::new(|| true),
         since: Instant::now(),
+        taken: Arc::default(),
         reply,
     };
     Set { header, pairs, scores }
@@ -210,7 +216,7 @@ fn a_logit_that_is_not_finite_does_not_fail_its_set() {
     let stage = Stage::start(Sizes { cache_pairs_max: 10, ..SIZES });
     let reply = stage.send(set_of((1..3).map(|n| Some(Keyed::numbered(n, 5))).collect()));
     let members = stage.batch();
-    stage.events.send(Event::Scored { members, logits: vec![f32::NAN, 1.0] }).unwrap();
+    stage.events.send(Event::Scored { members, logits: vec![f32::NAN, 1.0], took: TOOK }).unwrap();
     assert_eq!(logits(reply), [Err(PairError::NotFinite), Ok(1.0)]);
     let again = stage.send(numbered(&[1]));
     stage.answer_one();
@@ -228,7 +234,7 @@ fn a_set_that_is_no_longer_wanted_is_answered_without_being_scored() {
     first.store(false, Ordering::Release);
     second.store(false, Ordering::Release);
     assert_eq!(received(waiting), Err(EngineError::Unwanted));
-    stage.events.send(Event::Scored { members, logits: vec![1.0] }).unwrap();
+    stage.events.send(Event::Scored { members, logits: vec![1.0], took: TOOK }).unwrap();
     stage.answer_one();
     assert_eq!(logits(begun), [Ok(1.0), Ok(16.0)], "what was begun is finished");
     stage.end();
@@ -303,7 +309,7 @@ fn one_set_on_an_idle_engine_keeps_every_replica_busy_until_the_end() {
             let free = (0..replicas).min_by_key(|&r| loads[r]).unwrap();
             if let Some(members) = running[free].take() {
                 let logits = vec![1.0; members.len()];
-                stage.events.send(Event::Scored { members, logits }).unwrap();
+                stage.events.send(Event::Scored { members, logits, took: TOOK }).unwrap();
             }
             let batch = stage.batch();
             let tokens: usize = batch.iter().map(|keyed| keyed.pair.ids.len()).sum();
@@ -313,7 +319,7 @@ fn one_set_on_an_idle_engine_keeps_every_replica_busy_until_the_end() {
         }
         for members in running.into_iter().flatten() {
             let logits = vec![1.0; members.len()];
-            stage.events.send(Event::Scored { members, logits }).unwrap();
+            stage.events.send(Event::Scored { members, logits, took: TOOK }).unwrap();
         }
         assert_eq!(logits(reply), vec![Ok(1.0); pairs]);
         let (least, most) = (loads.iter().min().unwrap(), loads.iter().max().unwrap());
@@ -330,7 +336,7 @@ fn the_memory_of_a_batch_is_used_again() {
         let mut members = stage.batch();
         let capacity = members.capacity();
         members.reserve(reserved);
-        stage.events.send(Event::Scored { members, logits: vec![1.0] }).unwrap();
+        stage.events.send(Event::Scored { members, logits: vec![1.0], took: TOOK }).unwrap();
         logits(reply);
         capacity
     };

@@ -4,18 +4,22 @@ use tokio::sync::oneshot;
 
 use super::key::{Keyed, PairKey};
 use super::tokenizers::Header;
-use super::{EngineError, PairError, PairScore, SetScores};
+use super::{Deadline, EngineError, Late, PairError, PairScore, SetScores};
 
 /// A set that waits for logits.
 pub(super) struct OpenSet {
     query_truncated: bool,
     due: Duration,
+    /// Only one that binds.
+    deadline: Option<Deadline>,
     /// Those that the tokenizer is done with.
     pairs: Vec<PairScore>,
     pairs_expected: usize,
-    /// The pairs that it owns in the queue; those that are answered are in here too.
-    queued: Vec<PairKey>,
+    /// The pairs that it owns in the queue, by place; those that are answered are in here too.
+    queued: Vec<(usize, PairKey)>,
     unanswered: usize,
+    /// Of all that is not answered, in a batch or not.
+    unanswered_tokens: usize,
     wanted: Box<dyn Fn() -> bool + Send + Sync>,
     since: Instant,
     started: Option<Instant>,
@@ -30,10 +34,12 @@ impl OpenSet {
         Self {
             query_truncated: header.query_truncated,
             due,
+            deadline: header.deadline.filter(Deadline::binds),
             pairs: Vec::with_capacity(header.pairs),
             pairs_expected: header.pairs,
             queued: Vec::with_capacity(header.pairs),
             unanswered: 0,
+            unanswered_tokens: 0,
             wanted: header.wanted,
             since: header.since,
             started: None,
@@ -44,6 +50,15 @@ impl OpenSet {
     /// When its logits are wanted.
     pub(super) fn due(&self) -> Duration {
         self.due
+    }
+
+    /// When it is answered, whatever is scored.
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.started.is_some()
     }
 
     /// Adds the next pair, and says its place.
@@ -63,42 +78,56 @@ impl OpenSet {
     }
 
     /// Notes that a pair waits in the queue.
-    pub(super) fn queue(&mut self, key: PairKey) {
-        self.queued.push(key);
+    pub(super) fn queue(&mut self, index: usize, key: PairKey) {
+        self.queued.push((index, key));
         self.unanswered += 1;
+        self.unanswered_tokens += self.pairs[index].tokens;
     }
 
-    /// The pairs that it may own in the queue.
-    pub(super) fn queued(&self) -> &[PairKey] {
+    /// The pairs that it may own in the queue, in the order of the request.
+    pub(super) fn queued(&self) -> &[(usize, PairKey)] {
         &self.queued
+    }
+
+    /// Tokens of the pairs that have no logit yet.
+    pub(super) fn unanswered_tokens(&self) -> usize {
+        self.unanswered_tokens
     }
 
     /// Takes a logit; `cached` where the model did not run for this set.
     pub(super) fn set_logit(&mut self, index: usize, logit: f32, cached: bool) {
         let pair = &mut self.pairs[index];
         pair.cached = cached;
-        if logit.is_finite() {
-            pair.logit = Ok(logit);
-        }
+        pair.logit = if logit.is_finite() { Ok(logit) } else { Err(PairError::NotFinite) };
     }
 
-    /// Notes that one of the queued pairs has its logit.
-    pub(super) fn dequeue(&mut self) {
+    /// Notes that this queued pair has its logit, or will not get one.
+    pub(super) fn dequeue(&mut self, index: usize) {
         self.unanswered -= 1;
+        self.unanswered_tokens -= self.pairs[index].tokens;
     }
 
     pub(super) fn is_complete(&self) -> bool {
         self.unanswered == 0 && self.pairs.len() == self.pairs_expected
     }
 
-    pub(super) fn answer(self) {
-        let now = Instant::now();
+    /// Answers with what there is. What has no logit by now is late, and with it all of a set that is
+    /// scored whole or not at all.
+    pub(super) fn answer(mut self, now: Instant) {
+        self.pairs.resize_with(self.pairs_expected, PairScore::late);
+        let is_late = |pair: &PairScore| pair.logit == Err(PairError::Late);
+        if self.deadline.is_some_and(|deadline| deadline.late == Late::Drop)
+            && self.pairs.iter().any(is_late)
+        {
+            let known = self.pairs.iter_mut().filter(|p| p.logit != Err(PairError::Tokenization));
+            known.for_each(|pair| pair.logit = Err(PairError::Late));
+        }
         let started = self.started.unwrap_or(now);
         let _gone = self.reply.send(Ok(SetScores {
             query_truncated: self.query_truncated,
             pairs: self.pairs,
-            queue: started - self.since,
-            score: now - started,
+            queue: started.saturating_duration_since(self.since),
+            score: now.saturating_duration_since(started),
         }));
     }
 
@@ -107,10 +136,10 @@ impl OpenSet {
     }
 }
 
-/// The score of a pair as long as no finite logit has come for it.
+/// The score of a pair as long as no logit has come for it.
 fn unscored(keyed: &Option<Keyed>) -> PairScore {
     let (logit, pair) = match keyed {
-        Some(keyed) => (Err(PairError::NotFinite), Some(&keyed.pair)),
+        Some(keyed) => (Err(PairError::Late), Some(&keyed.pair)),
         None => (Err(PairError::Tokenization), None),
     };
     PairScore {

@@ -64,6 +64,16 @@ impl BatchPacker {
         self.tokens
     }
 
+    /// Tokens out of which a batch is filled.
+    pub(super) fn window_tokens(&self) -> usize {
+        self.window_tokens
+    }
+
+    /// The pair that the next batch starts from.
+    pub(super) fn first(&self) -> Option<&Keyed> {
+        self.waiting.first_key_value().map(|(_, keyed)| keyed)
+    }
+
     /// Adds a pair. O(log n), as is everything below for each pair that it moves.
     pub(super) fn push(&mut self, urgency: Urgency, keyed: Keyed) {
         let length = keyed.pair.ids.len();
@@ -98,6 +108,24 @@ impl BatchPacker {
         let mut room = share.saturating_sub(length);
         while let Some((next, urgency)) = self.nearest(length, room) {
             room -= next;
+            batch.extend(self.take(urgency));
+        }
+        self.settle();
+    }
+
+    /// Moves the next batch into `batch`, by urgency alone and of at most `room` tokens: the pairs that
+    /// are due together with the first one, up to the first that does not fit. For sets that would not
+    /// get all of their scores in time if pairs of like length went with them.
+    pub(super) fn cut_in_order(&mut self, batch: &mut Vec<Keyed>, room: usize) {
+        let mut room = self.share().min(room);
+        let due = self.waiting.first_key_value().map(|(urgency, _)| urgency.due);
+        while let Some((&urgency, keyed)) = self.waiting.first_key_value() {
+            let length = keyed.pair.ids.len();
+            // A pair that is longer than a share is a batch of its own.
+            if Some(urgency.due) != due || (length > room && !batch.is_empty()) {
+                break;
+            }
+            room = room.saturating_sub(length);
             batch.extend(self.take(urgency));
         }
         self.settle();

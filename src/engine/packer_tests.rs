@@ -229,3 +229,20 @@ fn check_window(packer: &BatchPacker) {
     let last = window.last().map_or(0, |last| packer.waiting[last].pair.ids.len());
     assert!(lengths < enough + last.max(1), "no more than enough");
 }
+
+#[test]
+fn a_batch_in_order_holds_what_is_due_together_and_fits() {
+    let mut packer = packer_of(100, &[30, 60, 40, 20, 10]);
+    push(&mut packer, 1, 5..6, 1);
+    let mut in_order = |room| {
+        let mut batch = Vec::new();
+        packer.cut_in_order(&mut batch, room);
+        lengths(&batch)
+    };
+    assert_eq!(in_order(70), [30], "40 would fit, but stands behind 60");
+    assert_eq!(in_order(5), [60], "one pair there is always");
+    assert_eq!(in_order(usize::MAX), [40, 20, 10], "the last one is due later");
+    assert_eq!(in_order(usize::MAX), [1]);
+    assert!(in_order(usize::MAX).is_empty());
+    assert_eq!((packer.tokens(), packer.window_tokens()), (0, 0));
+}

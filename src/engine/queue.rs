@@ -48,6 +48,21 @@ impl PairQueue {
         self.packer.tokens() + self.shared_tokens
     }
 
+    /// Tokens that may go ahead of a pair of like length.
+    pub(super) fn window_tokens(&self) -> usize {
+        self.packer.window_tokens()
+    }
+
+    /// The pair that the next batch starts from, and its tokens.
+    pub(super) fn first(&self) -> Option<(PairKey, usize)> {
+        self.packer.first().map(|keyed| (keyed.key, keyed.pair.ids.len()))
+    }
+
+    /// The tokens of a pair that is here and not yet in a batch.
+    pub(super) fn waiting_tokens(&self, key: PairKey) -> Option<usize> {
+        self.jobs.get(&key).filter(|job| job.waits.is_some()).map(|job| job.tokens)
+    }
+
     /// Adds a pair for `owner`, who wants its logit by `due`.
     pub(super) fn push(&mut self, owner: Owner, due: Duration, keyed: Keyed) {
         let urgency = Urgency { due, seq: self.next_seq };
@@ -74,6 +89,16 @@ impl PairQueue {
     /// Moves the next batch into `batch`, or nothing if nothing waits.
     pub(super) fn cut(&mut self, batch: &mut Vec<Keyed>) {
         self.packer.cut(batch);
+        self.note_cut(batch);
+    }
+
+    /// The same by urgency alone, and of at most `room` tokens; but never less than one pair.
+    pub(super) fn cut_in_order(&mut self, batch: &mut Vec<Keyed>, room: usize) {
+        self.packer.cut_in_order(batch, room);
+        self.note_cut(batch);
+    }
+
+    fn note_cut(&mut self, batch: &[Keyed]) {
         for keyed in batch {
             if let Some(job) = self.jobs.get_mut(&keyed.key) {
                 job.waits = None;
@@ -96,9 +121,18 @@ impl PairQueue {
     /// `set` no longer waits for this pair. A pair that nobody waits for is dropped, unless it is in
     /// a batch: then its logit is still worth having.
     pub(super) fn detach(&mut self, key: PairKey, set: u64) {
+        self.leave(key, |owner| owner.set == set);
+    }
+
+    /// The same for one place of a set, which may have the pair in others too.
+    pub(super) fn detach_one(&mut self, key: PairKey, owner: Owner) {
+        self.leave(key, |other| *other == owner);
+    }
+
+    fn leave(&mut self, key: PairKey, leaves: impl Fn(&Owner) -> bool) {
         let Some(job) = self.jobs.get_mut(&key) else { return };
         self.shared_tokens -= job.shared_tokens();
-        job.owners.retain(|owner| owner.set != set);
+        job.owners.retain(|owner| !leaves(owner));
         self.shared_tokens += job.shared_tokens();
         if let Some(urgency) = job.waits.filter(|_| job.owners.is_empty()) {
             self.packer.remove(urgency);

@@ -1,4 +1,5 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use crossrank_model::{CrossEncoder, PackedBatch};
 
@@ -6,8 +7,8 @@ use super::key::Keyed;
 
 /// What a replica answers to the dispatcher.
 pub(super) enum Event {
-    /// The logits of one batch, `[pairs]`, in the order of its members.
-    Scored { members: Vec<Keyed>, logits: Vec<f32> },
+    /// The logits of one batch, `[pairs]`, in the order of its members, and how long it took.
+    Scored { members: Vec<Keyed>, logits: Vec<f32>, took: Duration },
     /// The replica is gone, and its batch with it.
     Lost { reason: String },
 }
@@ -34,8 +35,9 @@ impl Replica {
     ) {
         while let Ok(members) = batches.recv() {
             let pairs = members.iter().map(|k| (&k.pair.ids[..], &k.pair.types[..]));
+            let begun = Instant::now();
             let event = match self.score(pairs) {
-                Ok(logits) => Event::Scored { members, logits },
+                Ok(logits) => Event::Scored { members, logits, took: begun.elapsed() },
                 Err(reason) => Event::Lost { reason },
             };
             let lost = matches!(event, Event::Lost { .. });

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
@@ -6,13 +8,14 @@ use crossrank_model::{CrossEncoder, Device, PairTokenizer, TextTokenizer, TokenL
 use tokio::sync::oneshot;
 
 use super::cores::Cores;
-use super::dispatcher::{Channels, Dispatcher, Sizes};
+use super::dispatcher::{Channels, Dispatcher};
 use super::key::{Keyed, Keyer};
 use super::replica::{Event, Replica};
+use super::schedule::Sizes;
 use super::tokenizers::{self, Incoming};
 use super::{
-    Backend, EngineError, ModelIdentity, Precision, ScoreRequest, Scorer, SetScores, Settings,
-    StartError,
+    Backend, Deadline, EngineError, ModelIdentity, PairScore, Precision, ScoreRequest, Scorer,
+    SetScores, Settings, StartError,
 };
 
 /// Tokens of a batch that stay in a core's cache through all layers.
@@ -154,9 +157,28 @@ impl Scorer for Engine {
         let lost = || EngineError::Lost { reason: "its threads have ended".to_owned() };
         let sets = self.sets.as_ref().ok_or_else(lost)?;
         let (reply, scores) = oneshot::channel();
-        let incoming = Incoming { request, since: Instant::now(), reply };
-        sets.send(incoming).await.map_err(|_| lost())?;
-        scores.await.map_err(|_| lost())?
+        let (since, taken) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+        let deadline = request.deadline.filter(Deadline::binds);
+        let pairs = request.passages.len();
+        let incoming = Incoming { request, since, taken: Arc::clone(&taken), reply };
+        let scores = async {
+            sets.send(incoming).await.map_err(|_| lost())?;
+            scores.await.map_err(|_| lost())?
+        };
+        let Some(deadline) = deadline else { return scores.await };
+        let mut scores = std::pin::pin!(scores);
+        tokio::select! {
+            biased;
+            scores = scores.as_mut() => return scores,
+            () = tokio::time::sleep_until(deadline.at.into()) => {}
+        }
+        if taken.load(Ordering::Acquire) {
+            return scores.await; // The dispatcher answers by the deadline.
+        }
+        // Still in line before the tokenizers; they pass over a set that nobody waits for.
+        let pairs = (0..pairs).map(|_| PairScore::late()).collect();
+        let (queue, score) = (since.elapsed(), Default::default());
+        Ok(SetScores { query_truncated: false, pairs, queue, score })
     }
 }
 

@@ -9,9 +9,9 @@ pub trait Scorer: Send + Sync + 'static {
     /// The model that scores.
     fn model(&self) -> &ModelIdentity;
 
-    /// Scores every passage of `request`. Requests are begun in the order of their deadlines, and of
-    /// the calls among those without. Dropping the future gives the set up: what is not being scored
-    /// yet, and nobody else waits for, will not be.
+    /// Scores every passage of `request`, or those that its [`Deadline`] leaves time for. Requests are
+    /// begun in the order of their deadlines, and of the calls among those without. Dropping the future
+    /// gives the set up: what is not being scored yet, and nobody else waits for, will not be.
     fn score(
         &self,
         request: ScoreRequest,
@@ -35,13 +35,34 @@ pub struct ModelIdentity {
 pub struct ScoreRequest {
     /// The query.
     pub query: String,
-    /// The passages, in any order.
+    /// The passages. Where there is not the time for all, the first ones are scored.
     pub passages: Vec<String>,
-    /// When the scores are wanted. It decides what goes first, and no more: a set that is late is
-    /// scored all the same.
-    pub deadline: Option<Instant>,
+    /// When the scores are wanted.
+    pub deadline: Option<Deadline>,
     /// Asked before the set is begun; `false` answers it with [`EngineError::Unwanted`].
     pub wanted: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// When the scores of a set are wanted, and what becomes of those that do not come by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// By then the set is answered, but for [`Late::Score`]. It also decides what goes first.
+    pub at: Instant,
+    /// What becomes of a set that cannot be scored by then.
+    pub late: Late,
+}
+
+/// What becomes of a set that cannot be scored by its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Late {
+    /// It is scored all the same.
+    Score,
+    /// The first passages are scored, as many as there is time for; the others are
+    /// [`PairError::Late`].
+    Trim,
+    /// Nothing of it is scored: every passage is [`PairError::Late`]. It is given up as soon as that
+    /// is known.
+    Drop,
 }
 
 /// The scores of one set.
@@ -81,6 +102,9 @@ pub enum PairError {
     /// The model's output is infinite or not a number.
     #[error("the model's output is not finite")]
     NotFinite,
+    /// There was no time for it before the set's deadline.
+    #[error("there was no time for it before the deadline")]
+    Late,
 }
 
 // === impl ScoreRequest ===
@@ -89,6 +113,27 @@ impl ScoreRequest {
     /// A request that is always wanted, and has no deadline.
     pub fn new(query: impl Into<String>, passages: Vec<String>) -> Self {
         Self { query: query.into(), passages, deadline: None, wanted: Box::new(|| true) }
+    }
+}
+
+// === impl Deadline ===
+
+impl Deadline {
+    /// Whether the set is answered by then, whatever is scored.
+    pub(super) fn binds(&self) -> bool {
+        match self.late {
+            Late::Score => false,
+            Late::Trim | Late::Drop => true,
+        }
+    }
+}
+
+// === impl PairScore ===
+
+impl PairScore {
+    /// That of a pair for which there was no time.
+    pub(super) fn late() -> Self {
+        Self { logit: Err(PairError::Late), tokens: 0, truncated: false, cached: false }
     }
 }
 

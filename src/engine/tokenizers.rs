@@ -1,4 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crossbeam_channel::SendError;
@@ -6,7 +8,7 @@ use crossrank_model::{Pair, PairTokenizer, Query};
 use tokio::sync::oneshot;
 
 use super::key::{Keyed, Keyer};
-use super::{EngineError, ScoreRequest, SetScores};
+use super::{Deadline, EngineError, ScoreRequest, SetScores};
 
 /// Pairs of a set that are handed on together: some milliseconds of work, so that one large set on
 /// an idle engine is being scored while its rest is tokenised.
@@ -16,6 +18,8 @@ const PART_PAIRS: usize = 16;
 pub(super) struct Incoming {
     pub(super) request: ScoreRequest,
     pub(super) since: Instant,
+    /// See [`Header::taken`].
+    pub(super) taken: Arc<AtomicBool>,
     pub(super) reply: oneshot::Sender<Result<SetScores, EngineError>>,
 }
 
@@ -34,9 +38,11 @@ pub(super) struct Header {
     pub(super) query_truncated: bool,
     /// How many pairs there are in all parts.
     pub(super) pairs: usize,
-    pub(super) deadline: Option<Instant>,
+    pub(super) deadline: Option<Deadline>,
     pub(super) wanted: Box<dyn Fn() -> bool + Send + Sync>,
     pub(super) since: Instant,
+    /// Set where the dispatcher has the set, which then answers by the deadline, whatever is scored.
+    pub(super) taken: Arc<AtomicBool>,
     pub(super) reply: oneshot::Sender<Result<SetScores, EngineError>>,
 }
 
@@ -78,7 +84,7 @@ impl Tokenizer {
 
     /// Hands the set on in parts.
     fn tokenize(&mut self, set: u64, incoming: Incoming) -> Result<(), SendError<Part>> {
-        let Incoming { request, since, reply } = incoming;
+        let Incoming { request, since, taken, reply } = incoming;
         let ScoreRequest { query, passages, deadline, wanted } = request;
         let query = self.tokenizer.query(&query).inspect_err(|error| {
             tracing::debug!(%error, "could not tokenise a query");
@@ -86,7 +92,8 @@ impl Tokenizer {
         let query = query.ok();
         let query_truncated = query.as_ref().is_some_and(|query| query.truncated);
         let pairs = passages.len();
-        let mut header = Some(Header { query_truncated, pairs, deadline, wanted, since, reply });
+        let header = Header { query_truncated, pairs, deadline, wanted, since, taken, reply };
+        let mut header = Some(header);
         for passages in passages.chunks(PART_PAIRS) {
             let keyed = |passage: &String| {
                 let pair = pair(&self.tokenizer, query.as_ref()?, passage)?;

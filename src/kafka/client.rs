@@ -2,13 +2,10 @@ use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
-use super::settings::{Sasl, Settings};
+use super::settings::{GroupProtocol, Sasl, Settings};
 
 /// Between two heartbeats at most, however long the session.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(3);
-/// A member that does not poll for so long is put out. The poll thread never blocks, so this only
-/// bounds how long a rebalance may take. librdkafka wants it no shorter than the session timeout.
-const POLL_INTERVAL_MAX: Duration = Duration::from_secs(300);
 /// Per partition: half is what may wait, half is the response that overshoots.
 const PARTITION_BYTES_MIN: usize = 64 << 10;
 const PARTITION_BYTES_MAX: usize = 64 << 20;
@@ -26,16 +23,14 @@ pub(super) fn consumer(settings: &Settings, partitions: usize) -> ClientConfig {
     let half = per_partition.clamp(PARTITION_BYTES_MIN, PARTITION_BYTES_MAX) / 2;
     config
         .set("group.id", &settings.group)
-        .set("session.timeout.ms", millis(session))
-        .set("heartbeat.interval.ms", millis(heartbeat))
-        .set("max.poll.interval.ms", millis(POLL_INTERVAL_MAX.max(session)))
+        // A member that does not poll for so long is put out. The poll thread never blocks, so this
+        // only bounds how long a rebalance may take.
+        .set("max.poll.interval.ms", millis(settings.rebalance_timeout))
         // The tracker decides what is committed, and when.
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         // The default is the end of the log, which skips what came before the first commit.
         .set("auto.offset.reset", "earliest")
-        // Only the partitions that move are stopped.
-        .set("partition.assignment.strategy", "cooperative-sticky")
         .set("allow.auto.create.topics", "false")
         // A split queue has a limit of its own: these are per partition.
         .set("queued.max.messages.kbytes", (half >> 10).to_string())
@@ -44,6 +39,23 @@ pub(super) fn consumer(settings: &Settings, partitions: usize) -> ClientConfig {
         .set_if_absent("queued.min.messages", "1000")
         // The default of a second would starve a worker whose queue was full for a moment.
         .set_if_absent("fetch.queue.backoff.ms", "20");
+    match settings.group_protocol {
+        GroupProtocol::Classic => {
+            config
+                .set("group.protocol", "classic")
+                .set("session.timeout.ms", millis(session))
+                .set("heartbeat.interval.ms", millis(heartbeat))
+                // Only the partitions that move are stopped.
+                .set("partition.assignment.strategy", "cooperative-sticky");
+        }
+        // The brokers decide on all of these, and librdkafka refuses them.
+        GroupProtocol::Consumer => {
+            config.set("group.protocol", "consumer");
+        }
+    }
+    if let Some(instance) = &settings.instance_id {
+        config.set("group.instance.id", instance);
+    }
     config
 }
 
@@ -160,8 +172,13 @@ mod tests {
             group: "rerankers".into(),
             input_topic: "sets".into(),
             security: Security::default(),
+            group_protocol: GroupProtocol::Classic,
+            instance_id: None,
             session_timeout: Duration::from_secs(45),
             drain_timeout: Duration::from_secs(20),
+            rebalance_timeout: Duration::from_secs(300),
+            uncommitted_max: 10_000,
+            keep_completed: true,
             commit_interval: Duration::from_secs(1),
             delivery_timeout: Duration::from_secs(30),
             prefetch_bytes: 64 << 20,
@@ -173,8 +190,14 @@ mod tests {
 
     #[test]
     fn librdkafka_takes_every_property() {
-        for config in [consumer(&settings(), 12), producer(&settings())] {
-            config.create_native_config().unwrap();
+        let mut named = settings();
+        named.instance_id = Some("worker-0".into());
+        let brokers_decide = Settings { group_protocol: GroupProtocol::Consumer, ..named.clone() };
+        for settings in [settings(), named, brokers_decide] {
+            for config in [consumer(&settings, 12), producer(&settings)] {
+                // What does not go together is refused at creation only.
+                let _client: rdkafka::consumer::BaseConsumer = config.create().unwrap();
+            }
         }
     }
 
@@ -213,12 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rebalance_may_take_as_long_as_a_session() {
-        let mut settings = settings();
-        settings.session_timeout = Duration::from_secs(600);
+    fn the_brokers_protocol_leaves_sessions_to_the_brokers() {
+        let settings = Settings { group_protocol: GroupProtocol::Consumer, ..settings() };
         let config = consumer(&settings, 1);
-        assert_eq!(config.get("max.poll.interval.ms"), Some("600000"));
-        config.create_native_config().unwrap();
+        assert_eq!(config.get("group.protocol"), Some("consumer"));
+        for property in ["session.timeout.ms", "heartbeat.interval.ms"] {
+            assert_eq!(config.get(property), None, "{property}");
+        }
     }
 
     #[test]

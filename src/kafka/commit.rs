@@ -1,9 +1,11 @@
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::ptr;
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings::{
     rd_kafka_commit_queue, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer,
+    rd_kafka_topic_partition_list_find,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{IsError, KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -13,7 +15,7 @@ use tracing::{debug, warn};
 
 use super::context::Context;
 use super::error::Meaning;
-use crate::stream::{Epoch, OffsetTracker, Partition};
+use crate::stream::{Completed, Epoch, OffsetTracker, Partition};
 
 /// An answer that takes longer is not waited for any more; what it was about is committed again.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -29,6 +31,10 @@ const FAILING_MAX: Duration = Duration::from_secs(30);
 /// Commits in the background, one request at a time.
 pub(super) struct Commits {
     interval: Duration,
+    /// Says in the metadata of a commit what is settled above it.
+    keep_completed: bool,
+    /// What was last said about each partition.
+    told: HashMap<Partition, String>,
     due: Instant,
     pending: Option<Pending>,
     /// Not before this, since the last one was refused.
@@ -37,6 +43,14 @@ pub(super) struct Commits {
     failing_since: Option<Instant>,
     /// The last answer was that there is nobody to answer.
     unreachable: bool,
+}
+
+/// What is committed for one partition.
+struct Due {
+    partition: Partition,
+    epoch: Epoch,
+    offset: i64,
+    metadata: String,
 }
 
 struct Pending {
@@ -50,10 +64,17 @@ impl Commits {
     /// How long a rebalance or a close waits for the last commit.
     pub(super) const WAIT_MAX: Duration = Duration::from_secs(5);
 
-    pub(super) fn new(interval: Duration) -> Self {
-        let due = Instant::now() + interval;
-        let (pending, retry_at, failing_since) = (None, None, None);
-        Self { interval, due, pending, retry_at, failing_since, unreachable: false }
+    pub(super) fn new(interval: Duration, keep_completed: bool) -> Self {
+        Self {
+            interval,
+            keep_completed,
+            told: HashMap::new(),
+            due: Instant::now() + interval,
+            pending: None,
+            retry_at: None,
+            failing_since: None,
+            unreachable: false,
+        }
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -78,13 +99,19 @@ impl Commits {
         self.due = Instant::now() + self.interval;
         let mut list = TopicPartitionList::new();
         let mut offsets = HashMap::new();
-        for (partition, offset) in tracker.all_committable() {
-            let Some(epoch) = tracker.epoch(&partition) else {
-                continue;
-            };
+        let due: Vec<Due> = tracker.assigned().filter_map(|p| self.due_of(p, tracker)).collect();
+        for Due { partition, epoch, offset, metadata } in due {
             let at = Offset::Offset(offset);
             match list.add_partition_offset(&partition.topic, partition.index, at) {
-                Ok(()) => drop(offsets.insert(partition, (epoch, at))),
+                Ok(()) => {
+                    if let Some(mut element) =
+                        list.find_partition(&partition.topic, partition.index)
+                    {
+                        element.set_metadata(&metadata);
+                    }
+                    self.told.insert(partition.clone(), metadata);
+                    offsets.insert(partition, (epoch, at));
+                }
                 Err(error) => warn!(%partition, offset, %error, "could not note an offset"),
             }
         }
@@ -95,6 +122,28 @@ impl Commits {
             Ok(()) => self.pending = Some(Pending { since: Instant::now(), offsets }),
             Err(error) => warn!(%error, "could not commit; tried again"),
         }
+    }
+
+    /// The partition is not ours any more: whoever owns it next may commit something else.
+    pub(super) fn forget(&mut self, partition: &Partition) {
+        self.told.remove(partition);
+    }
+
+    /// What there is to commit of one partition, if it differs from what the broker knows.
+    fn due_of(&self, partition: &Partition, tracker: &OffsetTracker) -> Option<Due> {
+        let epoch = tracker.epoch(partition)?;
+        let moved = tracker.committable(partition);
+        if !self.keep_completed {
+            let (partition, metadata) = (partition.clone(), String::new());
+            return Some(Due { partition, epoch, offset: moved?, metadata });
+        }
+        let offset = tracker.committable_if(partition, |_| false)?;
+        let metadata = tracker.completed(partition).to_text(offset);
+        let told = self.told.get(partition).map_or("", String::as_str);
+        if moved.is_none() && metadata == told {
+            return None;
+        }
+        Some(Due { partition: partition.clone(), epoch, offset, metadata })
     }
 
     /// Takes the broker's answer. A refusal that will not pass is returned; the rest is logged,
@@ -130,6 +179,15 @@ impl Commits {
         }
         // After a failure in part, the part that was taken is committed once more: it is the same.
         let code = failure?.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        if code == RDKafkaErrorCode::OffsetMetadataTooLarge && self.keep_completed {
+            // Without it the next commit is taken.
+            self.keep_completed = false;
+            warn!(
+                "the brokers take no metadata of {} bytes with a commit; it goes without from now on: \
+                 raise offset.metadata.max.bytes, or set kafka.keep_completed = false",
+                Completed::TEXT_BYTES_MAX
+            );
+        }
         let meaning = Meaning::of(code);
         self.unreachable = meaning == Meaning::Unreachable;
         match meaning {
@@ -142,6 +200,7 @@ impl Commits {
             | Meaning::TopicMissing
             | Meaning::RecordRefused => {
                 debug!(%code, "commit was not taken; tried again");
+                self.told.clear();
                 let now = Instant::now();
                 self.retry_at = Some(now + RETRY_AFTER);
                 if now - *self.failing_since.get_or_insert(now) >= FAILING_MAX {
@@ -164,6 +223,25 @@ impl Pending {
         };
         elements.len() == self.offsets.len() && elements.iter().all(is_ours)
     }
+}
+
+/// What was committed beside the offset of this partition, if it is text.
+///
+/// Not through rdkafka, whose reader panics on metadata that is not UTF-8: any program may have
+/// written it.
+pub(super) fn metadata(list: &TopicPartitionList, partition: &Partition) -> Option<String> {
+    let topic = CString::new(&*partition.topic).ok()?;
+    // SAFETY: list and topic live through the block. The element that is found belongs to the list, and
+    // its metadata, where there is any, are `metadata_size` bytes that nobody changes meanwhile.
+    let bytes = unsafe {
+        let found = rd_kafka_topic_partition_list_find(list.ptr(), topic.as_ptr(), partition.index);
+        let element = found.as_ref()?;
+        if element.metadata.is_null() {
+            return None;
+        }
+        std::slice::from_raw_parts(element.metadata.cast::<u8>(), element.metadata_size).to_vec()
+    };
+    String::from_utf8(bytes).ok()
 }
 
 /// Sends a commit whose answer comes as an event of the consumer's queue.
@@ -210,7 +288,7 @@ mod tests {
         }
         let epoch = tracker.epoch(&partition()).unwrap();
         let offsets = HashMap::from([(partition(), (epoch, Offset::Offset(offset)))]);
-        let mut commits = Commits::new(Duration::ZERO);
+        let mut commits = Commits::new(Duration::ZERO, true);
         commits.pending = Some(Pending { since: Instant::now(), offsets });
         commits
     }
@@ -232,6 +310,53 @@ mod tests {
         assert_eq!(commits.answered(Ok(()), &list(9), &mut tracker), None);
         assert_eq!(tracker.committable(&partition()), None);
         assert!(!commits.is_pending());
+    }
+
+    #[test]
+    fn metadata_of_any_kind_can_be_read() {
+        let offsets = list(5);
+        assert_eq!(metadata(&offsets, &partition()), None);
+        let set = |text: &str| {
+            let element = offsets.find_partition("sets", 3);
+            element.unwrap().set_metadata(text);
+            metadata(&offsets, &partition())
+        };
+        assert_eq!(set("crossrank").as_deref(), Some("crossrank"));
+        assert_eq!(set("").as_deref(), Some(""));
+        let elsewhere = Partition { index: 4, ..partition() };
+        assert_eq!(metadata(&offsets, &elsewhere), None);
+    }
+
+    #[test]
+    fn what_is_settled_above_a_hole_is_said_once() {
+        let mut tracker = assigned();
+        let at: Vec<_> = (0..4).map(|o| tracker.claim(&partition(), o).unwrap()).collect();
+        let mut commits = Commits::new(Duration::ZERO, true);
+        assert!(commits.due_of(&partition(), &tracker).is_none(), "nothing is settled");
+        tracker.settle(&Settled { position: at[2].clone(), outcome: Outcome::Published });
+        let due = commits.due_of(&partition(), &tracker).unwrap();
+        assert_eq!(due.offset, 0);
+        assert!(Completed::from_text(&due.metadata, 0).contains(2));
+        commits.told.insert(partition(), due.metadata);
+        assert!(commits.due_of(&partition(), &tracker).is_none(), "it is known");
+        commits.forget(&partition());
+        assert!(commits.due_of(&partition(), &tracker).is_some());
+        commits.keep_completed = false;
+        assert!(commits.due_of(&partition(), &tracker).is_none(), "turned off");
+    }
+
+    #[test]
+    fn brokers_that_take_no_metadata_get_commits_without() {
+        let mut tracker = assigned();
+        let mut commits = pending(&mut tracker, 0..5);
+        let held = tracker.claim(&partition(), 5).unwrap();
+        let above = tracker.claim(&partition(), 6).unwrap();
+        tracker.settle(&Settled { position: above, outcome: Outcome::Published });
+        assert_ne!(commits.due_of(&partition(), &tracker).unwrap().metadata, "");
+        let refused = KafkaError::ConsumerCommit(RDKafkaErrorCode::OffsetMetadataTooLarge);
+        assert_eq!(commits.answered(Err(refused), &list(5), &mut tracker), None);
+        let due = commits.due_of(&partition(), &tracker).unwrap();
+        assert_eq!((due.offset, due.metadata.as_str()), (held.offset, ""));
     }
 
     #[test]

@@ -28,9 +28,10 @@ pub const GUARDED: &[(&str, &str)] = &[
     ("enabled_events", "the worker chooses which events it serves"),
     ("fetch.message.max.bytes", "use kafka.prefetch_bytes"),
     ("group.id", "use kafka.group"),
-    ("group.protocol", "draining on a rebalance relies on the classic protocol"),
+    ("group.instance.id", "use kafka.instance_id"),
+    ("group.protocol", "use kafka.group_protocol"),
     ("group.protocol.type", "the group is one of consumers"),
-    ("group.remote.assignor", "draining on a rebalance relies on the classic protocol"),
+    ("group.remote.assignor", "the brokers' own choice spreads partitions as the worker expects"),
     ("heartbeat.interval.ms", "it follows from kafka.session_timeout_ms"),
     ("internal.termination.signal", "signals are for shutting down"),
     ("isolation.level", "records of aborted transactions are not read"),
@@ -41,8 +42,8 @@ pub const GUARDED: &[(&str, &str)] = &[
     ("max.partition.fetch.bytes", "use kafka.prefetch_bytes"),
     (
         "max.poll.interval.ms",
-        "polling never waits for work, so it only bounds how long a rebalance may take; \
-         kafka.drain_timeout_ms ends it earlier",
+        "use kafka.rebalance_timeout_ms: polling never waits for work, so it only bounds how long \
+         a rebalance may take",
     ),
     ("message.max.bytes", "use kafka.record_bytes_max"),
     ("message.send.max.retries", "kafka.delivery_timeout_ms ends the retries of a record"),

@@ -8,7 +8,7 @@ use rdkafka::message::BorrowedMessage;
 
 use super::headers;
 use super::poll::{PollThread, fatal};
-use crate::stream::{AckHandle, Claimed, OffsetTracker, Record, SourceError};
+use crate::stream::{AckHandle, Claimed, Record, SourceError};
 
 /// Records taken from librdkafka but not yet claimed. Few: its own queues read ahead.
 pub(super) const CLAIMS_MAX: usize = 16;
@@ -38,8 +38,8 @@ impl PollThread {
     /// Hands out one record of one partition, if it has one.
     fn hand_out_from(&mut self, lane: usize) -> Result<bool, SourceError> {
         let lane = &self.lanes[lane];
-        // The outcome that makes room rings the bell.
-        let full = self.tracker.open_of(&lane.partition) >= OffsetTracker::OPEN_MAX;
+        // The commit that makes room rings the bell.
+        let full = self.tracker.uncommitted_of(&lane.partition) >= self.uncommitted_max;
         if full || lane.revoked.load(Ordering::Acquire) {
             return Ok(false);
         }
@@ -51,6 +51,9 @@ impl PollThread {
                 return Ok(false);
             }
         };
+        if self.tracker.pass(&lane.partition, message.offset()) {
+            return Ok(true);
+        }
         let Some(position) = self.tracker.claim(&lane.partition, message.offset()) else {
             // Untracked, it would be committed past.
             let reason = format!("partition {} is read but not assigned", lane.partition);
@@ -82,7 +85,7 @@ impl PollThread {
     }
 }
 
-fn to_record(message: &BorrowedMessage<'_>) -> Record {
+pub(super) fn to_record(message: &BorrowedMessage<'_>) -> Record {
     Record {
         key: message.key().map(Bytes::copy_from_slice),
         value: message.payload().map(Bytes::copy_from_slice),

@@ -41,6 +41,8 @@ pub(super) struct PollThread {
     pub(super) turn: usize,
     /// Handles that have not reported an outcome.
     pub(super) outstanding: usize,
+    pub(super) uncommitted_max: usize,
+    pub(super) keep_completed: bool,
     pub(super) leaving: Arc<AtomicBool>,
     topic: Arc<str>,
     // The lanes hold it too; the last to go leaves the group.
@@ -105,7 +107,7 @@ impl PollThread {
             tracker: OffsetTracker::default(),
             lanes: Vec::new(),
             rebalances: Rebalances::new(settings.drain_timeout),
-            commits: Commits::new(settings.commit_interval),
+            commits: Commits::new(settings.commit_interval, settings.keep_completed),
             events,
             wires,
             closing: None,
@@ -114,6 +116,8 @@ impl PollThread {
             missing_max: settings.startup_timeout,
             turn: 0,
             outstanding: 0,
+            uncommitted_max: settings.uncommitted_max,
+            keep_completed: settings.keep_completed,
             leaving,
             topic: settings.input_topic.as_str().into(),
             consumer: Arc::new(consumer),
@@ -239,7 +243,14 @@ impl PollThread {
     }
 
     fn commit_if_due(&mut self) {
-        if self.commits.is_due() && !self.consumer.assignment_lost() {
+        // Before the interval is over, where its partition could not go on otherwise.
+        let crowded = |lane: &Lane| {
+            self.tracker.uncommitted_of(&lane.partition) > self.uncommitted_max / 2
+                && self.tracker.committable(&lane.partition).is_some()
+        };
+        let due =
+            self.commits.is_due() || (!self.commits.is_pending() && self.lanes.iter().any(crowded));
+        if due && !self.consumer.assignment_lost() {
             self.commits.start(&self.consumer, &self.tracker);
         }
     }

@@ -1,17 +1,21 @@
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use tracing::{info, warn};
+use rdkafka::{Offset, TopicPartitionList};
+use tracing::{debug, info, warn};
 
-use super::commit::Commits;
+use super::commit::{Commits, metadata};
 use super::context::{Context, assign, let_go, unassign};
 use super::poll::{Lane, PollThread};
-use crate::stream::{Partition, SourceError};
+use crate::stream::{Completed, Partition, SourceError};
+
+/// How long an assignment waits for what earlier owners said beside their commits: a round trip, and
+/// a second one where the coordinator has just moved.
+const COMMITTED_MAX: Duration = Duration::from_secs(2);
 
 /// Rebalances in the order in which librdkafka announced them. It announces the next one only when
 /// the last one is answered, but an assignment may be lost meanwhile.
@@ -89,6 +93,7 @@ impl PollThread {
 
     fn take_partitions(&mut self, list: &TopicPartitionList) -> Result<(), SourceError> {
         let partitions = partitions(list);
+        let mut completed = self.completed_of(list);
         for partition in &partitions {
             // An old queue that goes after the new one has come takes the new one's bell with it.
             self.lanes.retain(|lane| lane.partition != *partition);
@@ -100,7 +105,8 @@ impl PollThread {
             };
             let bell = self.wires.bell.clone();
             queue.set_nonempty_callback(move || bell.ring());
-            self.tracker.assign(partition.clone());
+            let completed = completed.remove(partition).unwrap_or_default();
+            self.tracker.assign_with(partition.clone(), completed);
             let revoked = Arc::new(AtomicBool::new(false));
             self.lanes.push(Lane { partition: partition.clone(), revoked, queue });
         }
@@ -110,6 +116,28 @@ impl PollThread {
             info!(partitions = %named(&partitions), total = self.lanes.len(), "partitions assigned");
         }
         Ok(())
+    }
+
+    /// What earlier owners of these partitions settled above their commits. Without an answer in time
+    /// it is scored again.
+    fn completed_of(&self, list: &TopicPartitionList) -> HashMap<Partition, Completed> {
+        if !self.keep_completed || list.count() == 0 {
+            return HashMap::new();
+        }
+        let committed = match self.consumer.committed_offsets(list.clone(), COMMITTED_MAX) {
+            Ok(committed) => committed,
+            Err(error) => {
+                debug!(%error, "could not read what is settled above the commits");
+                return HashMap::new();
+            }
+        };
+        let completed = committed.elements().into_iter().filter_map(|element| {
+            let Offset::Offset(offset) = element.offset() else { return None };
+            let partition = Partition { topic: element.topic().into(), index: element.partition() };
+            let completed = Completed::from_text(&metadata(&committed, &partition)?, offset);
+            Some((partition, completed))
+        });
+        completed.collect()
     }
 
     fn start_revocation(&mut self, list: TopicPartitionList) -> Result<(), SourceError> {
@@ -151,6 +179,7 @@ impl PollThread {
         self.lanes.retain(|lane| !going.partitions.contains(&lane.partition));
         for partition in &going.partitions {
             self.tracker.revoke(partition);
+            self.commits.forget(partition);
         }
         unassign(&self.consumer, Some(&going.list))
             .map_err(|error| failed("let partitions go", error))?;

@@ -13,12 +13,24 @@ pub struct Settings {
     pub input_topic: String,
     /// Encryption and authentication.
     pub security: Security,
-    /// After this long without a heartbeat the group takes the partitions away.
+    /// How the group agrees on who reads what.
+    pub group_protocol: GroupProtocol,
+    /// The name under which this worker is known to its group across restarts.
+    pub instance_id: Option<String>,
+    /// After this long without a heartbeat the group takes the partitions away. Only of use with
+    /// [`GroupProtocol::Classic`]; with the other the brokers decide.
     pub session_timeout: Duration,
     /// How long a rebalance waits for work in flight on the partitions that go away.
     pub drain_timeout: Duration,
+    /// How long the group waits in a rebalance for a member that is busy letting go.
+    pub rebalance_timeout: Duration,
     /// How often settled offsets are committed.
     pub commit_interval: Duration,
+    /// Records of one partition that may be claimed beyond its committed offset: what is read again
+    /// at most when this process dies.
+    pub uncommitted_max: usize,
+    /// Whether a commit carries what is settled above it, so that it is not scored again.
+    pub keep_completed: bool,
     /// How long a produced record may wait for its acknowledgement before it is retried above.
     pub delivery_timeout: Duration,
     /// Records read ahead over all partitions, in bytes.
@@ -30,6 +42,16 @@ pub struct Settings {
     /// Any other librdkafka property, for consumer and producer alike, except those that carry a
     /// guarantee.
     pub client: BTreeMap<String, String>,
+}
+
+/// How a group agrees on who reads what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// The members agree among themselves, by cooperative-sticky; every broker knows it.
+    #[default]
+    Classic,
+    /// The brokers assign (KIP-848); needs Kafka 4.0 or later.
+    Consumer,
 }
 
 /// Encryption and authentication.
@@ -87,9 +109,14 @@ impl fmt::Debug for Settings {
             .field("group", &self.group)
             .field("input_topic", &self.input_topic)
             .field("security", &self.security)
+            .field("group_protocol", &self.group_protocol)
+            .field("instance_id", &self.instance_id)
             .field("session_timeout", &self.session_timeout)
             .field("drain_timeout", &self.drain_timeout)
+            .field("rebalance_timeout", &self.rebalance_timeout)
             .field("commit_interval", &self.commit_interval)
+            .field("uncommitted_max", &self.uncommitted_max)
+            .field("keep_completed", &self.keep_completed)
             .field("delivery_timeout", &self.delivery_timeout)
             .field("prefetch_bytes", &self.prefetch_bytes)
             .field("record_bytes_max", &self.record_bytes_max)

@@ -7,6 +7,7 @@
 //! An *offset to commit* is always the next one to read, as in Kafka.
 
 mod ack;
+mod completed;
 mod local;
 mod position;
 mod record;
@@ -15,6 +16,7 @@ mod source;
 mod tracker;
 
 pub use ack::{AckHandle, Outcome, Settled};
+pub use completed::Completed;
 pub use local::{LocalBroker, LocalSink, LocalSource, PublishFailure, StoredRecord, Target};
 pub use position::{Epoch, Partition, Position};
 pub use record::{Header, Record};

@@ -46,8 +46,9 @@ pub enum SourceError {
 ///
 /// The caller stops claiming when it has enough in flight, and a source keeps its group membership
 /// meanwhile. Settled records are committed in the background, per partition and never past one that
-/// is unsettled. A partition with [`OffsetTracker::OPEN_MAX`](super::OffsetTracker::OPEN_MAX) records
-/// above an unsettled one is handed out further once that one is settled.
+/// is unsettled. A partition is handed out no further while it has too many records that are not
+/// committed: [`OffsetTracker::UNCOMMITTED_MAX`](super::OffsetTracker::UNCOMMITTED_MAX), where a source
+/// has no limit of its own.
 pub trait RecordSource: Send {
     /// The next record. Waits while there is none. Cancel-safe: a record is never lost when the
     /// future is dropped. An error is final; nothing is claimed after it.

@@ -70,6 +70,17 @@ counts! {
     queries_truncated,
     /// Candidates without a score: empty, beyond the limit, late, or with a logit that is not finite.
     candidates_unscored,
+    /// Sets that were late or expired and came back in first-stage order.
+    sets_late_passthrough,
+    /// Sets that were late and came back with those candidates scored for which there was time.
+    sets_late_partial,
+    /// Sets that were late or expired and became dead letters.
+    sets_late_failed,
+    /// Sets that had expired by the time their scores were there, which was no reason not to score them.
+    sets_late_scored,
+    /// Candidates without a score for want of time; among `candidates_unscored`, but for those of dead
+    /// letters.
+    candidates_late,
     /// Publishes tried again after a refusal.
     publish_retries,
 }

@@ -2,14 +2,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::first_stage::{self, Entry, List};
 use super::json::{self, Items, Object};
 use super::path::{At, path_at};
-use super::{DEPTH_MAX, DecodeError, Limits, UnknownFields, context, read};
+use super::{DEPTH_MAX, DecodeError, Limits, UnknownFields, context, deadline, read};
 
 const REQUIRED: &str = "a candidate set has request_id, query, and candidates or lists";
 const CANDIDATE_REQUIRED: &str = "a candidate has id and text";
@@ -26,7 +25,8 @@ pub struct CandidateSet {
     pub top_n: Option<usize>,
     /// Scored results below this score are left out, 0 to 1.
     pub min_score: Option<f64>,
-    /// After this moment nobody waits for scores.
+    /// After this moment nobody waits for scores. The record's header
+    /// [`DEADLINE`](super::header::DEADLINE) may say it too; see [`expire_by`](Self::expire_by).
     pub expires_at: Option<Timestamp>,
     /// In first-stage order, ids unique.
     ///
@@ -61,6 +61,18 @@ pub struct Candidate {
     pub cut: bool,
     /// Fields of the candidate that are not known.
     pub extra: UnknownFields,
+}
+
+// === impl CandidateSet ===
+
+impl CandidateSet {
+    /// Takes a deadline that came beside the set: the earlier of the two counts.
+    pub fn expire_by(&mut self, deadline: Option<Timestamp>) {
+        self.expires_at = match (self.expires_at, deadline) {
+            (Some(own), Some(other)) => Some(own.min(other)),
+            (own, other) => own.or(other),
+        };
+    }
 }
 
 /// Where a candidate stood in one list.
@@ -272,37 +284,8 @@ fn min_score(raw: &RawValue, at: &At<'_>) -> Result<f64, DecodeError> {
 }
 
 fn expires_at(raw: &RawValue, at: &At<'_>) -> Result<Timestamp, DecodeError> {
-    let text = json::text(raw, at)?;
-    let time = is_rfc3339(text.as_bytes()).then(|| time(&text)).flatten();
+    let time = deadline::rfc3339(&json::text(raw, at)?);
     time.ok_or_else(|| at.invalid("must be an RFC 3339 time, such as 2026-11-23T12:00:00.250Z"))
-}
-
-/// The last hours of the year 9999, a common way to write "never", are later than a [`Timestamp`]
-/// can be: they count as the latest one. No year of four digits is too early.
-fn time(text: &str) -> Option<Timestamp> {
-    text.parse().ok().or_else(|| Pieces::parse(text).is_ok().then_some(Timestamp::MAX))
-}
-
-/// Whether `text` has the shape of an RFC 3339 time. The parser knows the calendar and takes one to
-/// nine decimals, but accepts further notations, which other readers of the field do not.
-fn is_rfc3339(text: &[u8]) -> bool {
-    let shape = |text: &[u8], shape: &[u8]| {
-        text.len() == shape.len()
-            && text.iter().zip(shape).all(|(byte, wanted)| match wanted {
-                b'0' => byte.is_ascii_digit(),
-                b'+' => matches!(byte, b'+' | b'-'),
-                wanted => byte.eq_ignore_ascii_case(wanted),
-            })
-    };
-    let Some((time, rest)) = text.split_at_checked(19) else { return false };
-    let offset = match rest.split_first() {
-        Some((b'.', rest)) => {
-            let decimals = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            rest.get(decimals..).unwrap_or_default()
-        }
-        _ => rest,
-    };
-    shape(time, b"0000-00-00T00:00:00") && (shape(offset, b"Z") || shape(offset, b"+00:00"))
 }
 
 #[cfg(test)]

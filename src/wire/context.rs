@@ -58,8 +58,10 @@ pub enum Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// `expires_at` had passed before scoring began.
+    /// `expires_at` had passed when the set was read.
     Expired,
+    /// There was no time for it before `expires_at`.
+    Deadline,
     /// More candidates than [`candidates_max`](super::Limits::candidates_max).
     OverCandidateLimit,
     /// The passage is empty or only white space.
@@ -195,18 +197,31 @@ pub struct TimingMs {
 
 impl Status {
     /// What a set is, by the reasons for which its candidates are unscored, in first-stage order
-    /// (`None`: scored). The first reason stands for all. A set without candidates is reranked.
+    /// (`None`: scored). The first reason stands for all, but a missed deadline goes before any other.
+    /// A set without candidates is reranked.
     pub fn of(unscored: impl IntoIterator<Item = Option<Reason>>) -> (Self, Option<Reason>) {
         let (mut scored, mut first) = (false, None);
         for reason in unscored {
             scored |= reason.is_none();
-            first = first.or(reason);
+            first = match reason {
+                Some(Reason::Deadline) => reason,
+                _ => first.or(reason),
+            };
         }
         match (first, scored) {
             (None, _) => (Self::Reranked, None),
             (reason, true) => (Self::Partial, reason),
             (reason, false) => (Self::Passthrough, reason),
         }
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// Whether it is for want of time.
+    pub fn is_late(self) -> bool {
+        matches!(self, Self::Expired | Self::Deadline)
     }
 }
 
@@ -341,12 +356,14 @@ mod tests {
 
     #[test]
     fn a_set_is_what_its_candidates_are() {
-        use Reason::{EmptyText, Expired, LogitNotFinite};
+        use Reason::{Deadline, EmptyText, Expired, LogitNotFinite};
         let of = |reasons: &[Option<Reason>]| Status::of(reasons.iter().copied());
         assert_eq!(of(&[]), (Status::Reranked, None));
         assert_eq!(of(&[None, None]), (Status::Reranked, None));
         let partial = of(&[None, Some(EmptyText), Some(LogitNotFinite)]);
         assert_eq!(partial, (Status::Partial, Some(EmptyText)));
+        let late = of(&[None, Some(EmptyText), Some(Deadline), Some(LogitNotFinite)]);
+        assert_eq!(late, (Status::Partial, Some(Deadline)));
         assert_eq!(of(&[Some(Expired); 2]), (Status::Passthrough, Some(Expired)));
     }
 

@@ -2,6 +2,9 @@
 pub mod header {
     /// `topic/partition/offset` of the input: the identity by which a reader drops duplicates.
     pub const SOURCE: &str = "crossrank-source";
+    /// On an input: when nobody waits for it any more; read by
+    /// [`decode_deadline`](crate::wire::decode_deadline).
+    pub const DEADLINE: &str = "crossrank-deadline";
     /// Topic that the record was read from.
     pub const DLQ_TOPIC: &str = "__dlq.errors.topic";
     /// Its partition.
@@ -21,6 +24,10 @@ pub mod header {
     /// Bytes of the input's value, where the dead letter topic did not take it and the dead letter
     /// has none; the input stands where topic, partition and offset say.
     pub const DLQ_VALUE_BYTES: &str = "crossrank.dlq.value_bytes";
+
+    /// How often the record was put back from the dead letter topic. It stays with the record when
+    /// that is answered or set aside again.
+    pub const REPLAYS: &str = "crossrank-replays";
 
     /// Whether crossrank writes this header itself, so that one that came with the input (a dead
     /// letter sent through again, an output used as input) is replaced instead of repeated.
@@ -134,5 +141,6 @@ mod tests {
         assert!(header::is_written_by_us("__dlq.errors.topic"));
         assert!(!header::is_written_by_us("traceparent"));
         assert!(!header::is_written_by_us("tenant"));
+        assert!(!header::is_written_by_us(header::REPLAYS), "it must survive another dead letter");
     }
 }

@@ -124,6 +124,15 @@ pub enum DecodeError {
         /// What is allowed.
         limit: usize,
     },
+    /// The header [`DEADLINE`](super::header::DEADLINE) is neither a time nor a number.
+    #[error(
+        "header crossrank-deadline: {bytes} bytes that are no RFC 3339 time, such as \
+         2026-11-23T12:00:00.250Z, and no milliseconds since 1970 in decimal digits"
+    )]
+    InvalidDeadline {
+        /// Bytes of its value.
+        bytes: usize,
+    },
 }
 
 // === impl DecodeError ===
@@ -148,6 +157,7 @@ impl DecodeError {
             Self::TooManyCandidates { .. } => "too_many_candidates",
             Self::TooManyFields { .. } => "too_many_fields",
             Self::TooManyLists { .. } => "too_many_lists",
+            Self::InvalidDeadline { .. } => "invalid_deadline",
         }
     }
 }

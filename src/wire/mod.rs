@@ -14,6 +14,8 @@
 //!   (`status`, `results`, on a candidate `logit`, …) comes back under `input`. Those of an entry
 //!   of `lists` come back under `lists`.
 //! - An `expires_at` after 9999-12-30T22:00:00Z counts as that moment, the latest there is.
+//! - The record's header [`DEADLINE`](header::DEADLINE) says the same in another place, as an RFC 3339
+//!   time or in milliseconds since the epoch. Where both are given the earlier counts.
 //! - A candidate's first-stage `score` that a 64-bit float cannot hold counts as absent.
 //! - A blank text gives way to that of a later list for the same id.
 //! - A name that occurs twice in one object is refused: which one was meant is anyone's guess.
@@ -23,6 +25,7 @@
 mod candidate_set;
 mod context;
 mod dead_letter;
+mod deadline;
 mod error;
 mod first_stage;
 mod json;
@@ -37,6 +40,7 @@ pub use context::{
     Usage, encode,
 };
 pub use dead_letter::{DeadLetter, Stage, header};
+pub use deadline::decode_deadline;
 pub use error::DecodeError;
 pub use first_stage::LISTS_MAX;
 pub use json::{DEPTH_MAX, FIELDS_MAX};

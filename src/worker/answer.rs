@@ -4,6 +4,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::deadline::{Deadlines, Expiry, LatePolicy};
 use crate::context::{AssembleError, Assembler, Passage};
 use crate::engine::{EngineError, PairError, PairScore, ScoreRequest, Scorer, SetScores};
 use crate::rank::{self, Cuts, Logit};
@@ -20,6 +21,8 @@ pub struct AnswerSettings {
     pub limits: Limits,
     /// What is left out, where the set does not say.
     pub cuts: Cuts,
+    /// What becomes of sets that cannot be scored before they expire.
+    pub deadlines: Deadlines,
     /// How much of each candidate is repeated.
     pub results: Results,
     /// Puts the prompt-ready text together; `None` leaves it out.
@@ -31,6 +34,7 @@ pub struct Reranker<E> {
     scorer: E,
     settings: AnswerSettings,
     counts: Arc<Counts>,
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 /// An answer, encoded.
@@ -51,6 +55,22 @@ pub enum AnswerError {
     /// Its context could not be put together.
     #[error("the context could not be put together; correct context.template")]
     Context(#[source] AssembleError),
+    /// It had expired when it was read, and [`LatePolicy::Fail`] says that it has no answer then.
+    #[error(
+        "the set expired {late_ms} ms before it was read; give sets more time or add workers, or \
+         choose another worker.late"
+    )]
+    Expired {
+        /// Milliseconds since it had expired.
+        late_ms: u64,
+    },
+    /// There was not the time to score it before it expires, and [`LatePolicy::Fail`] says that it has
+    /// no answer then.
+    #[error(
+        "the set could not be scored before it expires; give sets more time or add workers, or \
+         choose another worker.late"
+    )]
+    DeadlineMissed,
 }
 
 /// What is known of a candidate's score.
@@ -64,7 +84,19 @@ enum Outcome {
 impl<E: Scorer> Reranker<E> {
     /// Answers with the scores of `scorer`, and counts what it does.
     pub fn new(scorer: E, settings: AnswerSettings, counts: Arc<Counts>) -> Self {
-        Self { scorer, settings, counts }
+        Self { scorer, settings, counts, clock: Box::new(Timestamp::now) }
+    }
+
+    /// Tells the time by `clock` instead of the system's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// The time, as `expires_at` counts it.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 
     /// What a candidate set may be at most; for [`wire::decode`].
@@ -82,12 +114,13 @@ impl<E: Scorer> Reranker<E> {
         &self.scorer
     }
 
-    /// Scores, ranks and encodes `set`. `now` decides whether it has expired; `wanted` is asked
-    /// once more before it is begun.
+    /// Scores, ranks and encodes `set`. `now` is the time of its receipt, from which the time that it
+    /// has is counted; `wanted` is asked once more before it is begun.
     ///
     /// # Errors
-    /// The engine's, and those of a template that fails on these passages. A single candidate's
-    /// failure to be scored is part of the answer, never an error.
+    /// The engine's, those of a template that fails on these passages, and where
+    /// [`LatePolicy::Fail`] is chosen a set that is late. A single candidate's failure to be scored is
+    /// part of the answer, never an error.
     pub async fn answer(
         &self,
         set: CandidateSet,
@@ -95,7 +128,8 @@ impl<E: Scorer> Reranker<E> {
         now: Timestamp,
     ) -> Result<Answered, AnswerError> {
         let received = Instant::now();
-        let unscored = self.unscored(&set, now);
+        let expiry = set.expires_at.map(|at| Expiry::new(at, now, received));
+        let unscored = self.unscored(&set, expiry.as_ref());
         let passages: Vec<String> = set
             .candidates
             .iter()
@@ -106,7 +140,7 @@ impl<E: Scorer> Reranker<E> {
         let scores = if passages.is_empty() {
             SetScores::nothing()
         } else {
-            let deadline = set.expires_at.and_then(|expires_at| deadline(expires_at, now));
+            let deadline = expiry.and_then(|expiry| expiry.deadline(&self.settings.deadlines));
             let query = set.query.clone();
             let request = ScoreRequest { query, passages, deadline, wanted };
             self.scorer.score(request).await.map_err(AnswerError::Engine)?
@@ -119,14 +153,21 @@ impl<E: Scorer> Reranker<E> {
                 None => Outcome::of(pairs.next()),
             })
             .collect();
+        self.refuse_late(&set, &outcomes, now)?;
         let answer = self.assemble(set, &outcomes, &scores, received)?;
         self.count(&answer);
+        self.count_late(answer.status, &outcomes, expiry);
         Ok(Answered { value: wire::encode(&answer), status: answer.status })
     }
 
     /// Why each candidate will not be scored; `None` where it will.
-    fn unscored(&self, set: &CandidateSet, now: Timestamp) -> Vec<Option<Reason>> {
-        let expired = set.expires_at.is_some_and(|expires_at| expires_at <= now);
+    fn unscored(&self, set: &CandidateSet, expiry: Option<&Expiry>) -> Vec<Option<Reason>> {
+        let expired = match self.settings.deadlines.late {
+            LatePolicy::Passthrough | LatePolicy::Partial | LatePolicy::Fail => {
+                expiry.is_some_and(Expiry::had_passed)
+            }
+            LatePolicy::Late => false,
+        };
         let reason = |(index, candidate): (usize, &wire::Candidate)| {
             if expired {
                 Some(Reason::Expired)
@@ -139,6 +180,28 @@ impl<E: Scorer> Reranker<E> {
             }
         };
         set.candidates.iter().enumerate().map(reason).collect()
+    }
+
+    /// Refuses a set of which a candidate is late, where that is the policy.
+    fn refuse_late(
+        &self,
+        set: &CandidateSet,
+        outcomes: &[Outcome],
+        now: Timestamp,
+    ) -> Result<(), AnswerError> {
+        let mut late =
+            outcomes.iter().filter_map(Outcome::reason).filter(|reason| reason.is_late());
+        let Some(reason) = late.next() else { return Ok(()) };
+        if self.settings.deadlines.late != LatePolicy::Fail {
+            return Ok(());
+        }
+        self.counts.sets_late_failed.add(1);
+        if reason == Reason::Deadline {
+            return Err(AnswerError::DeadlineMissed);
+        }
+        let late = set.expires_at.map(|at| now.duration_since(at).as_millis());
+        let late_ms = late.and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default();
+        Err(AnswerError::Expired { late_ms })
     }
 
     fn assemble(
@@ -191,6 +254,19 @@ impl<E: Scorer> Reranker<E> {
         counts.passages_truncated.add(usage.truncated as u64);
         counts.queries_truncated.add(u64::from(usage.query_truncated));
     }
+
+    fn count_late(&self, status: Status, outcomes: &[Outcome], expiry: Option<Expiry>) {
+        let counts = &self.counts;
+        let reasons = outcomes.iter().filter_map(Outcome::reason);
+        let late = reasons.filter(|reason| reason.is_late()).count();
+        counts.candidates_late.add(late as u64);
+        match (status, late) {
+            (Status::Partial, 1..) => counts.sets_late_partial.add(1),
+            (Status::Passthrough, 1..) => counts.sets_late_passthrough.add(1),
+            _ if expiry.is_some_and(|expiry| expiry.has_passed()) => counts.sets_late_scored.add(1),
+            _ => {}
+        }
+    }
 }
 
 // === impl Outcome ===
@@ -206,6 +282,7 @@ impl Outcome {
             },
             Err(PairError::NotFinite) => Self::Unscored(Reason::LogitNotFinite),
             Err(PairError::Tokenization) => Self::Unscored(Reason::NotTokenised),
+            Err(PairError::Late) => Self::Unscored(Reason::Deadline),
         }
     }
 
@@ -236,12 +313,6 @@ impl SetScores {
             score: Duration::ZERO,
         }
     }
-}
-
-/// When a set that expires then should be scored; `None` beyond what a clock can tell.
-fn deadline(expires_at: Timestamp, now: Timestamp) -> Option<std::time::Instant> {
-    let left = Duration::try_from(expires_at.duration_since(now)).ok()?;
-    std::time::Instant::now().checked_add(left)
 }
 
 /// The candidates in their final order, cut, with their ranks.
@@ -288,10 +359,11 @@ fn usage(set: &CandidateSet, outcomes: &[Outcome], scores: &SetScores) -> Usage 
     let truncated = set.candidates.iter().zip(outcomes).filter(|(candidate, outcome)| {
         candidate.cut || matches!(outcome, Outcome::Scored { truncated: true, .. })
     });
+    let read = |pair: &PairScore| !pair.cached && pair.logit != Err(PairError::Late);
     Usage {
         candidates: set.candidates.len(),
         pairs: outcomes.iter().filter(|outcome| outcome.logit().is_some()).count(),
-        tokens: scores.pairs.iter().filter(|pair| !pair.cached).map(|pair| pair.tokens).sum(),
+        tokens: scores.pairs.iter().filter(|pair| read(pair)).map(|pair| pair.tokens).sum(),
         cache_hits: scores.pairs.iter().filter(|p| p.cached && p.logit.is_ok()).count(),
         truncated: truncated.count(),
         query_truncated: scores.query_truncated,

@@ -34,7 +34,7 @@ impl Scorer for ByNumber {
 
     async fn score(&self, request: ScoreRequest) -> Result<SetScores, EngineError> {
         self.asked.lock().unwrap().push(request.passages.len());
-        self.deadlines.lock().unwrap().push(request.deadline);
+        self.deadlines.lock().unwrap().push(request.deadline.map(|deadline| deadline.at));
         if !(request.wanted)() {
             return Err(EngineError::Unwanted);
         }
@@ -79,6 +79,7 @@ fn reranker() -> Reranker<ByNumber> {
             passage_chars_max: 1000,
         },
         cuts: Cuts::default(),
+        deadlines: Deadlines::default(),
         results: Results::Full,
         context: None,
     };

@@ -1,4 +1,4 @@
-use super::Failure;
+use super::{Failure, Tripped};
 use crate::stream::{PublishError, SourceError};
 
 /// Why a worker stopped before it was told to. Whatever was not acknowledged will be read again.
@@ -30,6 +30,17 @@ pub enum WorkerError {
         /// Why the dead letter was refused.
         #[source]
         failure: Failure,
+    },
+    /// So many records are bad that something is wrong with where they come from. Each of them is in
+    /// the dead letter topic.
+    #[error(
+        "{tripped}; correct what sends them or, if they are meant to be set aside, raise \
+         worker.breaker_run_max or worker.breaker_share_max; then start again, and put the dead \
+         letters back with `crossrank replay`"
+    )]
+    TooManyBad {
+        /// What was seen.
+        tripped: Tripped,
     },
     /// A task of the worker panicked: a defect in crossrank.
     #[error("a task panicked; this is a defect in crossrank")]

@@ -11,8 +11,11 @@
 
 mod admission;
 mod answer;
+mod breaker;
+mod deadline;
 mod error;
 mod failure;
+mod ordering;
 mod publisher;
 mod settings;
 mod task;
@@ -25,8 +28,11 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 pub use answer::{AnswerError, AnswerSettings, Answered, Reranker};
+pub use breaker::{BreakerSettings, Tripped};
+pub use deadline::{Deadlines, LatePolicy};
 pub use error::WorkerError;
 pub use failure::Failure;
+pub use ordering::OutputOrder;
 pub use settings::Settings;
 
 use admission::Admission;
@@ -115,6 +121,8 @@ impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
                 Turn::Failed(error) => return Err(error),
             };
             self.counts.sets_claimed.add(1);
+            // Before anything is waited for, so that places are taken in the order of the claims.
+            let place = self.task.place(&claimed);
             let bytes = admission.bytes(admission::cost(&claimed.record));
             let bytes = match turn(running, shutdown.as_mut(), bytes).await {
                 Turn::Ready(bytes) => bytes,
@@ -127,7 +135,7 @@ impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
             let task = Arc::clone(&self.task);
             running.spawn(async move {
                 let _room = (set, bytes);
-                task.run(claimed).await
+                task.run(claimed, place).await
             });
         }
     }

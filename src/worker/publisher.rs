@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Settings;
-use super::failure::{Disposition, Failure};
+use super::failure::{Disposition, Failure, Unanswered};
 use crate::stream::{AckHandle, Record, RecordSink};
 use crate::telemetry::Counts;
 
@@ -51,19 +51,21 @@ impl<K: RecordSink> Publisher<K> {
     /// Returns once `record` is acknowledged, or cannot be. An error is never retryable. Where
     /// `ack` says that the partition is going away, another worker will answer, and a publish that
     /// has failed is not tried again.
-    pub(super) async fn publish(&self, record: Record, ack: &AckHandle) -> Result<(), Failure> {
+    pub(super) async fn publish(&self, record: Record, ack: &AckHandle) -> Result<(), Unanswered> {
         let mut wait = self.wait_min;
+        let mut attempts = 0_u32;
         loop {
+            attempts = attempts.saturating_add(1);
             let Err(error) = self.sink.publish(&self.topic, record.clone()).await else {
                 self.outage.over(&self.topic);
                 return Ok(());
             };
             let failure = Failure::Publish(error);
             if failure.disposition() != Disposition::Retry {
-                return Err(failure);
+                return Err(Unanswered { failure, attempts });
             }
             if ack.is_revoked() {
-                return Err(Failure::Revoked);
+                return Err(Unanswered { failure: Failure::Revoked, attempts });
             }
             self.counts.publish_retries.add(1);
             self.outage.noticed(&self.topic, &failure);

@@ -1,10 +1,11 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 
-use super::failure::{Disposition, Failure};
+use super::breaker::{Breaker, Verdict};
+use super::failure::{Disposition, Failure, Unanswered};
+use super::ordering::{Lanes, Ticket};
 use super::publisher::Publisher;
 use super::{Answered, Reranker, Settings, WorkerError};
 use crate::engine::Scorer;
@@ -19,6 +20,16 @@ pub(super) struct Task<K, E> {
     dead_letters: Publisher<K>,
     /// The worker is stopping: what was not begun goes back unread.
     stopping: Arc<AtomicBool>,
+    lanes: Lanes,
+    breaker: Mutex<Breaker>,
+}
+
+/// A record's place among those that are claimed.
+#[derive(Debug)]
+pub(super) struct Place {
+    ticket: Ticket,
+    /// To the breaker.
+    number: u64,
 }
 
 // === impl Task ===
@@ -38,6 +49,8 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
             outputs: publisher(&settings.output_topic),
             dead_letters: publisher(&settings.dead_letter_topic),
             stopping: Arc::default(),
+            lanes: Lanes::new(settings.ordering),
+            breaker: Mutex::new(Breaker::new(settings.breaker, settings.sets_max)),
             reranker,
         }
     }
@@ -48,43 +61,87 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         self.stopping.store(true, Ordering::Release);
     }
 
+    /// Takes the record's place. To be called in the order of the claims.
+    pub(super) fn place(&self, claimed: &Claimed) -> Place {
+        let number = self.with_breaker(Breaker::claimed);
+        Place { ticket: self.lanes.ticket(claimed), number }
+    }
+
     /// One record's whole way. An error drops the handle unredeemed, so that nothing past the
-    /// record is committed.
-    pub(super) async fn run(&self, claimed: Claimed) -> Result<(), WorkerError> {
+    /// record is committed; but where the breaker trips, the record has its dead letter.
+    pub(super) async fn run(&self, claimed: Claimed, place: Place) -> Result<(), WorkerError> {
         let Claimed { record, ack } = claimed;
-        let position = ack.position().clone();
-        let Err(failure) = self.answer(&record, &ack).await else {
-            ack.published();
-            return Ok(());
+        let Place { mut ticket, number } = place;
+        let (settled, verdict) = match self.answer(&record, &ack, &mut ticket).await {
+            Ok(()) => (true, Verdict::Good),
+            Err(unanswered) => self.failed(record, &ack, &mut ticket, unanswered).await?,
         };
+        match settled {
+            true => {
+                ack.published();
+                ticket.settled();
+            }
+            false => ack.returned(),
+        }
+        let tripped = self.with_breaker(|breaker| breaker.ended(number, verdict));
+        tripped.map_or(Ok(()), |tripped| Err(WorkerError::TooManyBad { tripped }))
+    }
+
+    /// Whether the record is settled nevertheless, and what that says of the input.
+    async fn failed(
+        &self,
+        record: Record,
+        ack: &AckHandle,
+        ticket: &mut Ticket,
+        unanswered: Unanswered,
+    ) -> Result<(bool, Verdict), WorkerError> {
+        let position = || ack.position().to_string();
+        let Unanswered { failure, .. } = &unanswered;
         match failure.disposition() {
-            Disposition::DeadLetter => {
-                match self.bury(record, &ack, &failure).await {
-                    Ok(()) => ack.published(),
-                    Err(failure) => return self.unburied(ack, failure),
-                }
-                Ok(())
-            }
-            Disposition::Return => {
-                ack.returned();
-                Ok(())
-            }
+            Disposition::DeadLetter => {}
+            Disposition::Return => return Ok((false, Verdict::Neither)),
             // The publisher has already tried again for as long as that can help.
             Disposition::Retry | Disposition::Fatal => {
-                Err(WorkerError::Record { position: position.to_string(), failure })
+                let Unanswered { failure, .. } = unanswered;
+                return Err(WorkerError::Record { position: position(), failure });
+            }
+        }
+        let verdict = failure.verdict();
+        let Err(Unanswered { failure, .. }) = self.bury(record, ack, ticket, &unanswered).await
+        else {
+            return Ok((true, verdict));
+        };
+        // Neither an output nor a dead letter.
+        match failure.disposition() {
+            Disposition::Return => Ok((false, Verdict::Neither)),
+            Disposition::DeadLetter => {
+                Err(WorkerError::DeadLetterRefused { position: position(), failure })
+            }
+            Disposition::Retry | Disposition::Fatal => {
+                Err(WorkerError::Record { position: position(), failure })
             }
         }
     }
 
-    async fn answer(&self, record: &Record, ack: &AckHandle) -> Result<(), Failure> {
+    async fn answer(
+        &self,
+        record: &Record,
+        ack: &AckHandle,
+        ticket: &mut Ticket,
+    ) -> Result<(), Unanswered> {
+        ticket.begin()?;
         let limits = self.reranker.limits();
-        let set = wire::decode(record.value.as_deref(), limits).map_err(Failure::Decode)?;
+        let now = self.reranker.now();
+        let mut set = wire::decode(record.value.as_deref(), limits).map_err(Failure::Decode)?;
+        let deadline = record.header(header::DEADLINE).map(|value| wire::decode_deadline(value));
+        set.expire_by(deadline.transpose().map_err(Failure::Decode)?);
         let (stopping, revoked) = (Arc::clone(&self.stopping), ack.revoked());
         let is_set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
         let wanted = Box::new(move || !is_set(&stopping) && !is_set(&revoked));
         let Answered { value, status } =
-            self.reranker.answer(set, wanted, Timestamp::now()).await.map_err(Failure::Answer)?;
+            self.reranker.answer(set, wanted, now).await.map_err(Failure::Answer)?;
         let output = output(record, ack.position(), value);
+        ticket.turn().await?;
         self.outputs.publish(output, ack).await?;
         self.count(status);
         Ok(())
@@ -97,8 +154,10 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         &self,
         mut record: Record,
         ack: &AckHandle,
-        failure: &Failure,
-    ) -> Result<(), Failure> {
+        ticket: &mut Ticket,
+        unanswered: &Unanswered,
+    ) -> Result<(), Unanswered> {
+        let Unanswered { failure, attempts } = unanswered;
         let position = ack.position();
         let message = crate::error_text(failure);
         let code = failure.code();
@@ -111,7 +170,7 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
             message: &message,
             stage: failure.stage(),
             code,
-            attempts: 1,
+            attempts: *attempts,
         };
         record.headers.retain(|h| !header::is_dead_letter(&h.name));
         record
@@ -119,9 +178,13 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
             .extend(letter.headers().into_iter().map(|(n, value)| Header::text(n, value)));
         // Retention counts from when it was set aside, not from when it was sent.
         record.timestamp_ms = None;
+        ticket.turn().await?;
         let buried = self.dead_letters.publish(record.clone(), ack).await;
         match buried {
-            Err(Failure::Publish(PublishError::Refused { reason, .. })) => {
+            Err(Unanswered {
+                failure: Failure::Publish(PublishError::Refused { reason, .. }),
+                ..
+            }) => {
                 let bytes = record.value.take().map_or(0, |value| value.len());
                 tracing::warn!(%position, bytes, reason, "dead letter goes without its value");
                 record.headers.push(Header::text(header::DLQ_VALUE_BYTES, bytes.to_string()));
@@ -133,19 +196,8 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         Ok(())
     }
 
-    /// What becomes of a record that has neither an output nor a dead letter.
-    fn unburied(&self, ack: AckHandle, failure: Failure) -> Result<(), WorkerError> {
-        let position = ack.position().to_string();
-        match failure.disposition() {
-            Disposition::Return => {
-                ack.returned();
-                Ok(())
-            }
-            Disposition::DeadLetter => Err(WorkerError::DeadLetterRefused { position, failure }),
-            Disposition::Retry | Disposition::Fatal => {
-                Err(WorkerError::Record { position, failure })
-            }
-        }
+    fn with_breaker<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
+        change(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn count(&self, status: Status) {

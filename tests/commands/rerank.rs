@@ -145,6 +145,34 @@ fn flags_change_what_comes_out() {
 }
 
 #[test]
+fn a_set_that_has_expired_is_treated_as_a_worker_would() {
+    let model = model();
+    let candidates = json!([{"id": "a", "text": "one"}, {"id": "b", "text": "two"}]);
+    let set = json!({"request_id": "r", "query": "q", "expires_at": "2001-01-01T00:00:00Z",
+        "candidates": candidates})
+    .to_string();
+    let rerank = |late: Option<&str>| {
+        let mut command = crossrank(&["rerank", "--model", model.to_str().unwrap()]);
+        late.map(|late| command.env("CROSSRANK__WORKER__LATE", late));
+        run(&mut command, set.as_bytes())
+    };
+    for late in [None, Some("partial"), Some("passthrough")] {
+        let answer = lines(&rerank(late)).remove(0);
+        assert_eq!(
+            (&answer["status"], &answer["reason"]),
+            (&json!("passthrough"), &json!("expired"))
+        );
+    }
+    assert_eq!(lines(&rerank(Some("late")))[0]["status"], "reranked");
+    let failed = rerank(Some("fail"));
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(failed.stdout.is_empty());
+    let told = stderr(&failed);
+    assert!(told.contains("stdin:1: ") && told.contains("[deadline_missed]"), "{told}");
+    assert!(told.contains("worker.late"), "{told}");
+}
+
+#[test]
 fn every_backend_gives_the_same_order() {
     let input: Vec<_> = (0..40).map(set).collect();
     let order = |backend: &str| {

@@ -6,8 +6,10 @@ use std::process;
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossrank::kafka::{InProcessCluster, KafkaSink, KafkaSource, Security, Settings};
-use crossrank::stream::{Header, Record, StoredRecord};
+use crossrank::kafka::{
+    GroupProtocol, InProcessCluster, KafkaSink, KafkaSource, Security, Settings,
+};
+use crossrank::stream::{Header, OffsetTracker, Record, StoredRecord};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Headers;
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -24,6 +26,7 @@ pub(crate) struct Harness<'a> {
     create: Create<'a>,
     topics: Cell<usize>,
     producer: FutureProducer,
+    group_protocol: GroupProtocol,
     /// One a group, to read its commits with. They never join.
     observers: RefCell<HashMap<String, BaseConsumer>>,
 }
@@ -40,9 +43,15 @@ pub(crate) fn settings(brokers: &str, group: &str, topic: &str) -> Settings {
         group: group.to_owned(),
         input_topic: topic.to_owned(),
         security: Security::default(),
+        group_protocol: GroupProtocol::Classic,
+        instance_id: None,
         session_timeout: Duration::from_secs(3),
         drain_timeout: Duration::from_secs(5),
+        rebalance_timeout: Duration::from_secs(300),
         commit_interval: Duration::from_millis(100),
+        uncommitted_max: OffsetTracker::UNCOMMITTED_MAX,
+        // The suite wants to see everything again that is not committed.
+        keep_completed: false,
         delivery_timeout: Duration::from_secs(30),
         prefetch_bytes: 8 << 20,
         record_bytes_max: suite::RECORD_BYTES_MAX,
@@ -62,14 +71,27 @@ impl<'a> Harness<'a> {
         Self::new("Apache Kafka", kafka.brokers(), Create::Real)
     }
 
+    /// Where the brokers assign.
+    pub(crate) fn brokers_assign(kafka: &Kafka) -> Self {
+        let name = "Apache Kafka, consumer protocol";
+        let harness = Self::new(name, kafka.brokers(), Create::Real);
+        Self { group_protocol: GroupProtocol::Consumer, ..harness }
+    }
+
     fn new(name: &'static str, brokers: String, create: Create<'a>) -> Self {
         let producer = ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
         let (topics, observers) = (Cell::new(0), RefCell::default());
-        Self { name, brokers, create, topics, producer, observers }
+        let group_protocol = GroupProtocol::Classic;
+        Self { name, brokers, create, topics, producer, group_protocol, observers }
     }
 
     pub(crate) fn brokers(&self) -> &str {
         &self.brokers
+    }
+
+    pub(crate) fn settings(&self, group: &str, topic: &str) -> Settings {
+        let settings = settings(&self.brokers, &self.group(group, topic), topic);
+        Settings { group_protocol: self.group_protocol, ..settings }
     }
 
     /// Groups are as unique as topics: a cluster may be in use by others.
@@ -98,7 +120,7 @@ impl suite::Harness for Harness<'_> {
     }
 
     async fn source(&self, group: &str, topic: &str, drain_timeout: Duration) -> KafkaSource {
-        let mut settings = settings(&self.brokers, &self.group(group, topic), topic);
+        let mut settings = self.settings(group, topic);
         settings.drain_timeout = drain_timeout;
         KafkaSource::start(&settings).unwrap()
     }

@@ -320,10 +320,10 @@ async fn a_close_waits_for_work_in_flight<H: Harness>(h: &H) {
 
 async fn a_record_that_is_never_settled_stops_its_partition_in_the_end<H: Harness>(h: &H) {
     let topic = h.topic(2).await;
-    h.produce(&topic, 0, &numbered(OffsetTracker::OPEN_MAX + 1)).await;
+    h.produce(&topic, 0, &numbered(OffsetTracker::UNCOMMITTED_MAX + 1)).await;
     let mut source = h.source("stuck", &topic, DRAIN).await;
     let stuck = claim(&mut source).await;
-    for _ in 1..OffsetTracker::OPEN_MAX {
+    for _ in 1..OffsetTracker::UNCOMMITTED_MAX {
         claim(&mut source).await.ack.published();
     }
     let more = tokio::time::timeout(Duration::from_millis(500), source.claim()).await;
@@ -335,7 +335,7 @@ async fn a_record_that_is_never_settled_stops_its_partition_in_the_end<H: Harnes
     stuck.ack.published();
     let next = claim(&mut source).await;
     let offset = usize::try_from(next.ack.position().offset).unwrap();
-    assert_eq!(offset, OffsetTracker::OPEN_MAX, "{}", h.name());
+    assert_eq!(offset, OffsetTracker::UNCOMMITTED_MAX, "{}", h.name());
     next.ack.published();
     source.close(DRAIN).await.unwrap();
 }

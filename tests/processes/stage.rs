@@ -1,6 +1,8 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -125,6 +127,18 @@ impl Stage {
         }
     }
 
+    /// Dead letters that are larger are refused from now on.
+    pub(crate) fn limit_dead_letters(&self, bytes: usize) {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        let bytes = bytes.to_string();
+        let limit =
+            AlterConfig::new(ResourceSpecifier::Topic(&self.dead)).set("max.message.bytes", &bytes);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let altering = admin.alter_configs([&limit], &AdminOptions::new());
+        runtime.block_on(altering).unwrap().remove(0).unwrap();
+    }
+
     /// Answers in the output topic, repeated ones included.
     pub(crate) fn answers(&self) -> usize {
         self.count(&self.output)
@@ -132,6 +146,14 @@ impl Stage {
 
     pub(crate) fn wait_for_answers(&self, count: usize) {
         self.wait("answers", || self.answers() >= count);
+    }
+
+    pub(crate) fn inputs(&self) -> usize {
+        self.count(&self.input)
+    }
+
+    pub(crate) fn wait_for_inputs(&self, count: usize) {
+        self.wait("inputs", || self.inputs() >= count);
     }
 
     pub(crate) fn wait_for_letters(&self, count: usize) {

@@ -9,9 +9,8 @@ use tempfile::TempDir;
 
 use crate::stage::Stage;
 
-/// Sets that one worker may have published without having committed them: what is in flight, and
-/// what is published within one commit interval.
-pub(crate) const IN_FLIGHT_MAX: usize = 1500;
+/// Records of one partition that a worker may have claimed beyond its commit.
+pub(crate) const UNCOMMITTED_MAX: usize = 400;
 /// How long a worker may take to start or to stop.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -83,6 +82,11 @@ impl Worker {
         self.end()
     }
 
+    /// Waits until the worker ends by itself.
+    pub(crate) fn ended(mut self) -> Stopped {
+        self.end()
+    }
+
     pub(crate) fn interrupt_twice(mut self) -> Stopped {
         self.signal("INT");
         self.wait("the first signal", |log| log.contains("asked to stop"));
@@ -137,6 +141,7 @@ pub(crate) fn command(stage: &Stage) -> Command {
         ("CROSSRANK__KAFKA__SESSION_TIMEOUT_MS", "6000"),
         ("CROSSRANK__KAFKA__DRAIN_TIMEOUT_MS", "3000"),
         ("CROSSRANK__KAFKA__COMMIT_INTERVAL_MS", "200"),
+        ("CROSSRANK__KAFKA__UNCOMMITTED_MAX", &UNCOMMITTED_MAX.to_string()),
     ]);
     command.env("CROSSRANK__MODEL__PATH", model());
     command

@@ -265,6 +265,10 @@ impl Kafka {
              share.coordinator.state.topic.min.isr={in_sync}\n\
              offsets.topic.num.partitions=1\ntransaction.state.log.num.partitions=1\n\
              group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\n\
+             group.consumer.min.session.timeout.ms=1000\n\
+             group.consumer.session.timeout.ms=3000\n\
+             group.consumer.min.heartbeat.interval.ms=100\n\
+             group.consumer.heartbeat.interval.ms=500\n\
              broker.session.timeout.ms=3000\nauto.create.topics.enable=false\n\
              num.network.threads=2\nnum.io.threads=2\nlog.cleaner.dedupe.buffer.size=4194304\n"
         );

@@ -44,6 +44,35 @@ async fn an_output_that_is_refused_becomes_a_dead_letter() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_letter_tells_how_often_the_output_was_tried() {
+    let broker = broker(1);
+    broker.fail_next_publish(OUTPUT, PublishFailure::Retryable, 4);
+    broker.fail_next_publish(OUTPUT, PublishFailure::Refused, 1);
+    produce_sets(&broker, 1, 1);
+    let worker = Running::start(&broker, TestScorer::taking(Duration::ZERO), settings());
+    eventually(&broker, |broker| committed(broker, 1) == 1).await;
+    worker.stop().await.unwrap();
+    let letter = &broker.records(DEAD)[0].record;
+    assert_eq!(letter.header("crossrank.dlq.attempts").unwrap().as_ref(), b"5");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_committed_before_the_dead_letter_is_acknowledged() {
+    let broker = broker(1);
+    broker.produce(INPUT, 0, record(&json!("not a set")));
+    produce_sets(&broker, 1, 1);
+    broker.fail_next_publish(DEAD, PublishFailure::Retryable, 20);
+    let worker = Running::start(&broker, TestScorer::taking(Duration::ZERO), settings());
+    all_answered(&broker, 1).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!((5..20).contains(&worker.counts.snapshot().publish_retries));
+    assert_eq!(committed(&broker, 1), 0);
+    eventually(&broker, |broker| committed(broker, 1) == 2).await;
+    assert_eq!(broker.records(DEAD).len(), 1);
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dead_letter_that_is_too_large_goes_without_its_value() {
     let broker = broker(1);
     let bad = Record { timestamp_ms: Some(1), ..record(&json!("not a set")) };

@@ -1,7 +1,11 @@
 //! The whole worker in process: `LocalBroker`, a scorer that the test decides, time paused.
 
 mod bad_records;
+mod breaker;
+mod deadlines;
 mod delivery;
 mod failures;
+mod ordering;
 mod rebalance;
+mod seeds;
 mod stage;

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use crossrank::engine::{EngineError, ModelIdentity, PairScore, ScoreRequest, Scorer, SetScores};
 use crossrank::rank::Cuts;
-use crossrank::stream::{LocalBroker, Record, StoredRecord};
+use crossrank::stream::{LocalBroker, Record, RecordSource, StoredRecord};
 use crossrank::telemetry::Counts;
 use crossrank::wire::{Limits, Results};
-use crossrank::worker::{AnswerSettings, Reranker, Settings, Worker, WorkerError};
+use crossrank::worker::{
+    AnswerSettings, BreakerSettings, Deadlines, OutputOrder, Reranker, Settings, Worker,
+    WorkerError,
+};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -79,15 +82,26 @@ impl Scorer for TestScorer {
 
 impl Running {
     pub(crate) fn start(broker: &LocalBroker, scorer: TestScorer, settings: Settings) -> Self {
-        let answers = AnswerSettings {
-            limits: limits(),
-            cuts: Cuts::default(),
-            results: Results::Full,
-            context: None,
-        };
-        let counts = Arc::new(Counts::default());
-        let reranker = Arc::new(Reranker::new(scorer, answers, Arc::clone(&counts)));
-        let (source, sink) = (broker.source(GROUP, INPUT), broker.sink().record_bytes_max(200_000));
+        Self::answering(broker, reranker(scorer), settings)
+    }
+
+    pub(crate) fn answering(
+        broker: &LocalBroker,
+        reranker: Reranker<TestScorer>,
+        settings: Settings,
+    ) -> Self {
+        Self::reading(broker, broker.source(GROUP, INPUT), reranker, settings)
+    }
+
+    pub(crate) fn reading<S: RecordSource + 'static>(
+        broker: &LocalBroker,
+        source: S,
+        reranker: Reranker<TestScorer>,
+        settings: Settings,
+    ) -> Self {
+        let counts = Arc::clone(reranker.counts());
+        let reranker = Arc::new(reranker);
+        let sink = broker.sink().record_bytes_max(200_000);
         let worker = Worker::new(source, sink, reranker, GROUP, settings);
         let (stop, stopped) = oneshot::channel::<()>();
         let worker = tokio::spawn(worker.run(async move {
@@ -117,6 +131,17 @@ impl Running {
     }
 }
 
+pub(crate) fn reranker(scorer: TestScorer) -> Reranker<TestScorer> {
+    let answers = AnswerSettings {
+        limits: limits(),
+        cuts: Cuts::default(),
+        deadlines: Deadlines::default(),
+        results: Results::Full,
+        context: None,
+    };
+    Reranker::new(scorer, answers, Arc::new(Counts::default()))
+}
+
 pub(crate) fn limits() -> Limits {
     Limits {
         record_bytes_max: 50_000,
@@ -136,6 +161,8 @@ pub(crate) fn settings() -> Settings {
         shutdown_timeout: Duration::from_secs(20),
         retry_wait_min: Duration::from_millis(100),
         retry_wait_max: Duration::from_secs(10),
+        ordering: OutputOrder::Unordered,
+        breaker: BreakerSettings { run_max: None, share_max: None, window: 100 },
     }
 }
 

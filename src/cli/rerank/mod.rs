@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use self::output::{Answer, Output};
@@ -52,6 +51,9 @@ pub enum BadLine {
     /// Its context could not be put together.
     #[error("the context could not be put together; correct context.template")]
     Context(#[source] AssembleError),
+    /// It is late, and `worker.late` says that it has no answer then.
+    #[error("no answer [deadline_missed]")]
+    Late(#[source] AnswerError),
     /// The rest of its file cannot be read.
     #[error("cannot read on; what follows in this file is left out")]
     Unreadable(#[source] io::Error),
@@ -102,9 +104,12 @@ async fn answer(reranker: &Reranker<Engine>, content: Content) -> Answer {
         Ok(set) => set,
         Err(error) => return Ok(Err(BadLine::Decode { error })),
     };
-    match reranker.answer(set, Box::new(|| true), Timestamp::now()).await {
+    match reranker.answer(set, Box::new(|| true), reranker.now()).await {
         Ok(answered) => Ok(Ok(answered.value)),
         Err(AnswerError::Context(error)) => Ok(Err(BadLine::Context(error))),
+        Err(late @ (AnswerError::Expired { .. } | AnswerError::DeadlineMissed)) => {
+            Ok(Err(BadLine::Late(late)))
+        }
         Err(AnswerError::Engine(error)) => Err(error),
     }
 }

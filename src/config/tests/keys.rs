@@ -20,11 +20,12 @@ fn other(key: &str, kind: Kind, raw: &Raw) -> String {
         // Below any default, and sound beside all of them.
         ("kafka.record_bytes_max", _) => "8388607".to_owned(),
         ("kafka.session_timeout_ms", _) => "45001".to_owned(),
+        ("kafka.rebalance_timeout_ms", _) => "300001".to_owned(),
         ("model.tokens_max", _) => "511".to_owned(),
         ("limits.candidates_refused_above", _) => "10001".to_owned(),
         ("worker.retry_wait_max_ms", _) => "30001".to_owned(),
         (_, Kind::Whole(min, _)) => (min + 1).to_string(),
-        (_, Kind::Fraction) => "0.5".to_owned(),
+        (_, Kind::Fraction) => "0.25".to_owned(),
         (_, Kind::Choice(words)) => (*words.last().unwrap()).to_owned(),
     }
 }
@@ -63,7 +64,12 @@ fn all_fields(given: &Given) -> String {
     let kafka::Settings {
         session_timeout,
         drain_timeout,
+        rebalance_timeout,
         commit_interval,
+        uncommitted_max,
+        keep_completed,
+        group_protocol,
+        instance_id,
         delivery_timeout,
         startup_timeout,
         prefetch_bytes,
@@ -74,10 +80,17 @@ fn all_fields(given: &Given) -> String {
         input_topic: _,
         security: _,
     } = &config.kafka;
-    let times =
-        [session_timeout, drain_timeout, commit_interval, delivery_timeout, startup_timeout];
+    let times = [
+        session_timeout,
+        drain_timeout,
+        rebalance_timeout,
+        commit_interval,
+        delivery_timeout,
+        startup_timeout,
+    ];
+    let group = (group_protocol, instance_id, uncommitted_max, keep_completed);
     let bytes = [prefetch_bytes, record_bytes_max];
-    format!("{config:?} {password} {times:?} {bytes:?} {client:?}")
+    format!("{config:?} {password} {times:?} {bytes:?} {client:?} {group:?}")
 }
 
 #[test]

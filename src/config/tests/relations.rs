@@ -24,12 +24,20 @@ fn contradictions_between_keys_are_found() {
             "kafka.drain_timeout_ms: 45000 is not less than kafka.session_timeout_ms, 45000",
         ),
         (
-            "kafka.drain_timeout_ms=300000 kafka.session_timeout_ms=600000",
-            "kafka.drain_timeout_ms: 300000 is not less than 300000, the time that the group has for a rebalance",
+            "kafka.drain_timeout_ms=300000 kafka.session_timeout_ms=200000",
+            "kafka.drain_timeout_ms: 300000 is not less than kafka.rebalance_timeout_ms, 300000",
         ),
         (
             "kafka.drain_timeout_ms=300000",
-            "kafka.drain_timeout_ms: 300000 is not less than 300000, the time that the group has for a rebalance",
+            "kafka.drain_timeout_ms: 300000 is not less than kafka.rebalance_timeout_ms, 300000",
+        ),
+        (
+            "kafka.session_timeout_ms=300001",
+            "kafka.session_timeout_ms: 300001 is more than kafka.rebalance_timeout_ms, 300000",
+        ),
+        (
+            "kafka.group_protocol=consumer kafka.session_timeout_ms=45000",
+            "kafka.session_timeout_ms: has no effect with kafka.group_protocol = \"consumer\"",
         ),
         (
             "worker.retry_wait_min_ms=30001",
@@ -62,6 +70,8 @@ fn contradictions_between_keys_are_found() {
         ("kafka.brokers=a:70000", "kafka.brokers: \"a:70000\" is not host:port"),
         ("kafka.brokers=http://a:1", "kafka.brokers: \"http://a:1\" is not host:port"),
         ("kafka.brokers=::1:9092", "kafka.brokers: \"::1:9092\" is not host:port"),
+        ("worker.late=drop", "worker.late: is \"drop\""),
+        ("worker.deadline_reserve_ms=-1", "worker.deadline_reserve_ms: is -1, out of range"),
         ("rank.min_score=1.5", "rank.min_score: is 1.5, out of range"),
         ("rank.min_score=NaN", "rank.min_score: is NaN, out of range"),
         ("worker.sets_max=0", "worker.sets_max: is 0, out of range"),
@@ -180,6 +190,19 @@ fn default_of_the_query_gives_way_to_a_short_pair_but_a_set_one_does_not() {
 }
 
 #[test]
+fn files_are_reranked_by_the_policy_of_a_worker() {
+    use crate::worker::{Deadlines, LatePolicy};
+    let given = Given::default().file(COMPLETE);
+    let reserve = std::time::Duration::from_millis(20);
+    let expected = Deadlines { late: LatePolicy::Partial, reserve };
+    assert_eq!(given.raw().reranking().unwrap().deadlines, expected);
+    let failing = given.layered("worker.late=fail worker.deadline_reserve_ms=0");
+    let expected = Deadlines { late: LatePolicy::Fail, reserve: std::time::Duration::ZERO };
+    assert_eq!(failing.raw().reranking().unwrap().deadlines, expected);
+    assert_eq!(failing.worker().reranking.deadlines, expected);
+}
+
+#[test]
 fn reranking_needs_no_kafka() {
     let raw = Given::default().flag("model.path", ".").raw();
     assert!(raw.reranking().is_ok());
@@ -195,4 +218,14 @@ fn context_that_is_switched_off_is_absent() {
     let off = kept.layered("context.enabled=false context.tokenizer=Cargo.toml");
     assert_eq!(off.worker().reranking.context, None);
     assert_eq!(off.worker().reranking.context_tokenizer, None);
+}
+
+#[test]
+fn either_half_of_the_breaker_can_be_turned_off() {
+    let given = Given::default().file(COMPLETE);
+    let breaker = given.worker().worker.breaker;
+    assert_eq!((breaker.run_max, breaker.share_max, breaker.window), (Some(200), Some(0.5), 1000));
+    let off = given.layered("worker.breaker_run_max=0 worker.breaker_share_max=1");
+    let breaker = off.worker().worker.breaker;
+    assert_eq!((breaker.run_max, breaker.share_max), (None, None));
 }

@@ -3,17 +3,13 @@ use std::time::Duration;
 
 use super::Check;
 use crate::config::raw::{self, Mechanism};
-use crate::kafka::{Credentials, Sasl, Secret, Security, Settings};
+use crate::kafka::{Credentials, GroupProtocol, Sasl, Secret, Security, Settings};
 
 const USERNAME: &str = "kafka.security.sasl.username";
 const PASSWORD: &str = "kafka.security.sasl.password";
 const PASSWORD_FILE: &str = "kafka.security.sasl.password_file";
 const TOKEN_FILE: &str = "kafka.security.sasl.token_file";
 const MECHANISM: &str = "kafka.security.sasl.mechanism";
-/// As long as the group waits in a rebalance: `max.poll.interval.ms`. A member that drains for longer
-/// is put out of the group, and its work is done again.
-const REBALANCE_MS: u64 = 300_000;
-
 pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
     let kafka = &check.raw.values.kafka;
     let brokers = match &kafka.brokers {
@@ -23,36 +19,67 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
             None
         }
     };
-    let (drain, session) = (kafka.drain_timeout_ms, kafka.session_timeout_ms);
-    check.relation(
-        drain < REBALANCE_MS,
-        &["kafka.drain_timeout_ms"],
-        format!(
-            "{drain} is not less than {REBALANCE_MS}, the time that the group has for a rebalance"
-        ),
-        "set it to less, and to half of kafka.session_timeout_ms or so",
-    );
-    check.relation(
-        drain < session || drain >= REBALANCE_MS,
-        &["kafka.drain_timeout_ms", "kafka.session_timeout_ms"],
-        format!("{drain} is not less than kafka.session_timeout_ms, {session}"),
-        "set it to half of kafka.session_timeout_ms or so",
-    );
+    let group_protocol = match kafka.group_protocol {
+        raw::GroupProtocol::Classic => GroupProtocol::Classic,
+        raw::GroupProtocol::Consumer => GroupProtocol::Consumer,
+    };
+    timeouts(check, group_protocol);
+    let kafka = &check.raw.values.kafka;
+    let session = kafka.session_timeout_ms;
+    let drain = kafka.drain_timeout_ms;
     let security = security(check);
     Some(Settings {
         brokers: brokers?,
         group: kafka.group.clone(),
         input_topic: kafka.input_topic.clone(),
         security: security?,
+        group_protocol,
+        instance_id: kafka.instance_id.clone(),
         session_timeout: Duration::from_millis(session),
         drain_timeout: Duration::from_millis(drain),
+        rebalance_timeout: Duration::from_millis(kafka.rebalance_timeout_ms),
         commit_interval: Duration::from_millis(kafka.commit_interval_ms),
+        uncommitted_max: kafka.uncommitted_max,
+        keep_completed: kafka.keep_completed,
         delivery_timeout: Duration::from_millis(kafka.delivery_timeout_ms),
         prefetch_bytes: kafka.prefetch_bytes,
         record_bytes_max: kafka.record_bytes_max,
         startup_timeout: Duration::from_millis(kafka.startup_timeout_ms),
         client: kafka.client.clone(),
     })
+}
+
+/// A member that drains for longer than the group waits is put out of it, and its work done again.
+fn timeouts(check: &mut Check<'_>, group_protocol: GroupProtocol) {
+    let kafka = &check.raw.values.kafka;
+    let (drain, session, rebalance) =
+        (kafka.drain_timeout_ms, kafka.session_timeout_ms, kafka.rebalance_timeout_ms);
+    check.relation(
+        drain < rebalance,
+        &["kafka.drain_timeout_ms", "kafka.rebalance_timeout_ms"],
+        format!("{drain} is not less than kafka.rebalance_timeout_ms, {rebalance}"),
+        "set it to half of kafka.session_timeout_ms or so",
+    );
+    if group_protocol == GroupProtocol::Consumer {
+        let wrong = "has no effect with kafka.group_protocol = \"consumer\"".to_owned();
+        let remedy =
+            "remove it, and set group.consumer.session.timeout.ms of the brokers or the group";
+        let keys = ["kafka.session_timeout_ms", "kafka.group_protocol"];
+        check.relation(!check.is_given("kafka.session_timeout_ms"), &keys, wrong, remedy);
+        return;
+    }
+    check.relation(
+        drain < session || drain >= rebalance,
+        &["kafka.drain_timeout_ms", "kafka.session_timeout_ms"],
+        format!("{drain} is not less than kafka.session_timeout_ms, {session}"),
+        "set it to half of kafka.session_timeout_ms or so",
+    );
+    check.relation(
+        session <= rebalance,
+        &["kafka.session_timeout_ms", "kafka.rebalance_timeout_ms"],
+        format!("{session} is more than kafka.rebalance_timeout_ms, {rebalance}"),
+        "lower it, or raise kafka.rebalance_timeout_ms",
+    );
 }
 
 /// The list without spaces.

@@ -7,9 +7,10 @@ mod worker;
 use std::fs::File;
 use std::path::Path;
 
+use super::layers::DEFAULTS_NAME;
 use super::load::Raw;
 use super::problem::{Errors, Problem};
-use super::{Config, Reranking, keys};
+use super::{Config, Reranking, Streaming, keys};
 
 /// Collects what is wrong, beside what the layers already had.
 struct Check<'a> {
@@ -32,6 +33,15 @@ pub(super) fn worker(raw: &Raw) -> Result<Config, Errors> {
     let settings = reranking.zip(kafka);
     let ((reranking, kafka), warnings) = check.finish(settings)?;
     Ok(Config { reranking, kafka, worker, warnings })
+}
+
+pub(super) fn streaming(raw: &Raw) -> Result<Streaming, Errors> {
+    let mut check = Check::new(raw);
+    let telemetry = reranking::telemetry(&mut check);
+    let kafka = kafka::checked(&mut check);
+    let worker = worker::checked(&mut check);
+    let (kafka, _) = check.finish(kafka)?;
+    Ok(Streaming { kafka, worker, telemetry })
 }
 
 // === impl Check ===
@@ -58,6 +68,11 @@ impl<'a> Check<'a> {
     /// Where the value of `key` comes from; empty where it has none.
     fn origin(&self, key: &str) -> String {
         self.raw.settings.get(key).map(|setting| setting.origin.clone()).unwrap_or_default()
+    }
+
+    /// Whether somebody set `key`, rather than left it to its default.
+    fn is_given(&self, key: &str) -> bool {
+        self.raw.settings.get(key).is_some_and(|setting| setting.origin != DEFAULTS_NAME)
     }
 
     /// Records what is wrong with `key`, unless its value was reported already.

@@ -1,8 +1,9 @@
 use std::path::Path;
+use std::time::Duration;
 
 use super::Check;
 use crate::config::{Reranking, raw};
-use crate::{context, engine, rank, telemetry, wire};
+use crate::{context, engine, rank, telemetry, wire, worker};
 
 /// `[CLS] query [SEP] passage [SEP]`
 const SPECIAL_TOKENS: usize = 3;
@@ -17,6 +18,7 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Reranking> {
         limits,
         cuts: rank::Cuts { top_n: values.rank.top_n, min_score: values.rank.min_score },
         context,
+        deadlines: deadlines(&values.worker),
         context_tokenizer: values.context.tokenizer.clone().filter(|_| values.context.enabled),
         results: match values.output.results {
             raw::Results::Full => wire::Results::Full,
@@ -106,6 +108,18 @@ fn limits(check: &mut Check<'_>) -> wire::Limits {
     }
 }
 
+fn deadlines(worker: &raw::Worker) -> worker::Deadlines {
+    worker::Deadlines {
+        late: match worker.late {
+            raw::LatePolicy::Passthrough => worker::LatePolicy::Passthrough,
+            raw::LatePolicy::Partial => worker::LatePolicy::Partial,
+            raw::LatePolicy::Fail => worker::LatePolicy::Fail,
+            raw::LatePolicy::Late => worker::LatePolicy::Late,
+        },
+        reserve: Duration::from_millis(worker.deadline_reserve_ms),
+    }
+}
+
 fn context(check: &mut Check<'_>) -> Option<context::Settings> {
     let context = &check.raw.values.context;
     template(check, &context.template);
@@ -133,7 +147,7 @@ fn template(check: &mut Check<'_>, source: &str) {
     }
 }
 
-fn telemetry(check: &mut Check<'_>) -> telemetry::Settings {
+pub(super) fn telemetry(check: &mut Check<'_>) -> telemetry::Settings {
     let log = &check.raw.values.log;
     if let Err(error) = telemetry::check_filter(&log.filter) {
         let remedy = "write a level, then targets with theirs: info,crossrank::kafka=debug";

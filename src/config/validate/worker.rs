@@ -45,6 +45,17 @@ pub(super) fn checked(check: &mut Check<'_>) -> worker::Settings {
         dead_letter_topic: worker.dead_letter_topic.clone(),
         sets_max: worker.sets_max,
         bytes_max: worker.bytes_max,
+        ordering: match worker.ordering {
+            raw::Ordering::Unordered => worker::OutputOrder::Unordered,
+            raw::Ordering::Key => worker::OutputOrder::Key,
+            raw::Ordering::Partition => worker::OutputOrder::Partition,
+        },
+        breaker: worker::BreakerSettings {
+            run_max: Some(worker.breaker_run_max).filter(|&max| max > 0),
+            // No share is more than all.
+            share_max: Some(worker.breaker_share_max).filter(|&max| max < 1.0),
+            window: worker.breaker_window,
+        },
         shutdown_timeout: Duration::from_millis(worker.shutdown_timeout_ms),
         retry_wait_min: Duration::from_millis(min),
         retry_wait_max: Duration::from_millis(max),

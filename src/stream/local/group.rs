@@ -95,7 +95,7 @@ impl Group {
                 continue;
             }
             let partition = Partition { topic: Arc::clone(&self.topic), index: index as i32 };
-            if state.tracker.open_of(&partition) >= OffsetTracker::OPEN_MAX {
+            if state.tracker.uncommitted_of(&partition) >= OffsetTracker::UNCOMMITTED_MAX {
                 continue;
             }
             let position = state.tracker.claim(&partition, lane.next)?;

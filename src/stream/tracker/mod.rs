@@ -1,6 +1,6 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::{Epoch, Outcome, Partition, Position, Settled};
+use super::{Completed, Epoch, Outcome, Partition, Position, Settled};
 
 /// What a settled record changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,10 @@ struct Assigned {
     epoch: Epoch,
     /// Claimed, and not yet part of the contiguous published run.
     open: BTreeMap<i64, Open>,
+    /// Part of that run, and not yet committed; ascending.
+    done: VecDeque<i64>,
+    /// Settled under an earlier assignment, above what was committed then.
+    completed: Completed,
     /// One past the last claimed offset: where the reader stands.
     next: Option<i64>,
     /// What the broker knows: the last commit it took, or where reading began.
@@ -50,19 +54,28 @@ struct Open {
 // === impl OffsetTracker ===
 
 impl OffsetTracker {
-    /// Open records of one partition, beyond which a source hands out no more of it.
+    /// Uncommitted records of one partition, beyond which a source hands out no more of it, unless it
+    /// is told otherwise.
     ///
-    /// One record that is retried for hours holds everything above it open, while the rest of the
+    /// One record that is retried for hours holds everything above it, while the rest of the
     /// partition flows: without a limit that is memory that grows, and as much work to repeat after
     /// a crash. Far more than any worker has in flight, so that only such a record is noticed.
-    pub const OPEN_MAX: usize = 10_000;
+    pub const UNCOMMITTED_MAX: usize = 10_000;
 
     /// Starts tracking `partition` under a new epoch, forgetting any earlier assignment of it.
     pub fn assign(&mut self, partition: Partition) -> Epoch {
+        self.assign_with(partition, Completed::default())
+    }
+
+    /// As [`Self::assign`], where `completed` was settled under an earlier assignment: see
+    /// [`Self::pass`].
+    pub fn assign_with(&mut self, partition: Partition, completed: Completed) -> Epoch {
         self.epoch.0 += 1;
         let assigned = Assigned {
             epoch: self.epoch,
             open: BTreeMap::new(),
+            done: VecDeque::new(),
+            completed,
             next: None,
             committed: None,
             unsettled: 0,
@@ -85,6 +98,9 @@ impl OffsetTracker {
     /// An offset that was claimed before (the log was rewound) starts anew.
     pub fn claim(&mut self, partition: &Partition, offset: i64) -> Option<Position> {
         let assigned = self.partitions.get_mut(partition)?;
+        while assigned.done.back().is_some_and(|&done| done >= offset) {
+            assigned.done.pop_back();
+        }
         let open = assigned.open.entry(offset).or_default();
         open.waiting += 1;
         open.held = false;
@@ -114,6 +130,7 @@ impl OffsetTracker {
                     if !entry.get().is_done() {
                         break;
                     }
+                    assigned.done.push_back(*entry.key());
                     entry.remove();
                 }
                 Settlement::Counted
@@ -133,6 +150,38 @@ impl OffsetTracker {
         (Some(offset) != assigned.committed).then_some(offset)
     }
 
+    /// Whether the record at `offset` was settled under an earlier assignment, and need not be handed
+    /// out; it is then claimed and settled.
+    pub fn pass(&mut self, partition: &Partition, offset: i64) -> bool {
+        let assigned = self.partitions.get(partition);
+        if !assigned.is_some_and(|assigned| assigned.completed.contains(offset)) {
+            return false;
+        }
+        let Some(position) = self.claim(partition, offset) else { return false };
+        self.settle(&Settled { position, outcome: Outcome::Published });
+        true
+    }
+
+    /// What of `partition` is settled above what can be committed.
+    pub fn completed(&self, partition: &Partition) -> Completed {
+        let open = self.partitions.get(partition).into_iter().flat_map(|a| a.open.iter());
+        open.filter(|(_, open)| open.is_done()).map(|(&offset, _)| offset).collect()
+    }
+
+    /// The offset that could be committed for `partition` if those of its open records were settled
+    /// for which `settled` says so; `None` where nothing was claimed.
+    pub fn committable_if(
+        &self,
+        partition: &Partition,
+        settled: impl Fn(i64) -> bool,
+    ) -> Option<i64> {
+        let assigned = self.partitions.get(partition)?;
+        let next = assigned.next?;
+        let mut owed = assigned.open.iter().filter(|(_, open)| !open.is_done());
+        let first = owed.find(|(offset, open)| open.held || !settled(**offset));
+        Some(first.map_or(next, |(&first, _)| first.min(next)))
+    }
+
     /// Every partition whose committable offset moved, with that offset.
     pub fn all_committable(&self) -> Vec<(Partition, i64)> {
         let partitions = self.partitions.keys();
@@ -143,12 +192,16 @@ impl OffsetTracker {
     pub fn committed(&mut self, partition: &Partition, offset: i64) {
         if let Some(assigned) = self.partitions.get_mut(partition) {
             assigned.committed = Some(offset);
+            while assigned.done.front().is_some_and(|&done| done < offset) {
+                assigned.done.pop_front();
+            }
         }
     }
 
-    /// Records of `partition` that are remembered: from the lowest that is owed to the last claimed.
-    pub fn open_of(&self, partition: &Partition) -> usize {
-        self.partitions.get(partition).map_or(0, |assigned| assigned.open.len())
+    /// Records of `partition` that were claimed and are not committed: what is read again at most
+    /// if this process ends now.
+    pub fn uncommitted_of(&self, partition: &Partition) -> usize {
+        self.partitions.get(partition).map_or(0, |a| a.done.len() + a.open.len())
     }
 
     /// Records of `partition` that were claimed and have no outcome yet.

@@ -46,10 +46,46 @@ fn what_is_settled_above_a_hole_stays_open_until_it_is_filled() {
     for position in &at[1..5] {
         tracker.settle(&settled(position, Outcome::Published));
     }
-    assert_eq!((tracker.open_of(&partition(0)), tracker.unsettled_of(&partition(0))), (6, 2));
+    assert_eq!(
+        (tracker.uncommitted_of(&partition(0)), tracker.unsettled_of(&partition(0))),
+        (6, 2)
+    );
     tracker.settle(&settled(&at[0], Outcome::Published));
-    assert_eq!(tracker.open_of(&partition(0)), 1);
-    assert_eq!(tracker.open_of(&partition(1)), 0);
+    // Only a commit ends the debt.
+    assert_eq!(tracker.uncommitted_of(&partition(0)), 6);
+    tracker.committed(&partition(0), 5);
+    assert_eq!(tracker.uncommitted_of(&partition(0)), 1);
+    assert_eq!(tracker.uncommitted_of(&partition(1)), 0);
+}
+
+#[test]
+fn what_was_completed_above_the_commit_is_passed_over_after_a_new_assignment() {
+    let (mut tracker, at) = claimed(0..6);
+    for settle in [1, 2, 4] {
+        tracker.settle(&settled(&at[settle], Outcome::Published));
+    }
+    let completed = tracker.completed(&partition(0));
+    tracker.revoke(&partition(0));
+    tracker.assign_with(partition(0), completed);
+    let passed: Vec<i64> = (0..6).filter(|&offset| tracker.pass(&partition(0), offset)).collect();
+    assert_eq!(passed, [1, 2, 4]);
+    assert_eq!(tracker.unsettled(), 0);
+}
+
+#[test]
+fn what_is_staged_is_committable_up_to_the_first_that_is_not() {
+    let (mut tracker, at) = claimed(0..5);
+    tracker.settle(&settled(&at[1], Outcome::Published));
+    let committable =
+        |staged: &[i64]| tracker.committable_if(&partition(0), |offset| staged.contains(&offset));
+    assert_eq!(committable(&[]), Some(0));
+    assert_eq!(committable(&[2, 3]), Some(0));
+    assert_eq!(committable(&[0]), Some(2));
+    assert_eq!(committable(&[0, 2, 4]), Some(3));
+    assert_eq!(committable(&[0, 2, 3, 4]), Some(5));
+    tracker.settle(&settled(&at[2], Outcome::Returned));
+    let held = tracker.committable_if(&partition(0), |_| true);
+    assert_eq!(held, Some(2), "a record that goes back is never staged over");
 }
 
 #[test]
@@ -161,11 +197,16 @@ impl Naive {
         since.into_iter().any(|(_, event)| *event == Event::Ended(Outcome::Returned))
     }
 
+    /// The offsets that have no output.
+    fn owed(&self) -> impl Iterator<Item = i64> {
+        let offsets: std::collections::BTreeSet<i64> =
+            self.history.iter().map(|(offset, _)| *offset).collect();
+        offsets.into_iter().filter(|&o| self.unsettled(o) > 0 || self.is_held(o))
+    }
+
     /// The lowest offset that is owed, or where the reader stands.
     fn owed_from(&self) -> Option<i64> {
-        let offsets = self.history.iter().map(|(offset, _)| *offset);
-        let owed = offsets.filter(|&o| self.unsettled(o) > 0 || self.is_held(o));
-        owed.chain(self.next()).min()
+        self.owed().chain(self.next()).min()
     }
 }
 
@@ -204,9 +245,11 @@ proptest! {
         let mut open: Vec<Position> = Vec::new();
         let mut stale: Vec<Position> = Vec::new();
         let mut broker = None;
+        let mut rewound = false;
         for step in steps {
             match step {
                 Step::Read { .. } | Step::Rewind { .. } => {
+                    rewound |= matches!(step, Step::Rewind { .. });
                     let next = naive.next().or(broker).unwrap_or(0);
                     let offset = match step {
                         Step::Read { gap } => next + gap,
@@ -250,6 +293,12 @@ proptest! {
                 }
             }
             prop_assert_eq!(tracker.unsettled(), open.len());
+            let owed_records = naive.owed().count();
+            prop_assert!(tracker.uncommitted_of(&p) >= owed_records);
+            // After a rewind the broker knows of more than was read again.
+            if owed_records == 0 && tracker.committable(&p).is_none() && !rewound {
+                prop_assert_eq!(tracker.uncommitted_of(&p), 0, "all of it is committed");
+            }
             let owed = naive.owed_from();
             prop_assert_eq!(tracker.committable(&p), owed.filter(|_| owed != broker));
         }

@@ -9,7 +9,7 @@ use crate::kafka::proxy::{Fault, Way};
 use crate::kafka::{self, Kafka, Options};
 
 /// What one record may take, all of the client's retries included.
-const DELIVERY_MAX: Duration = Duration::from_secs(4);
+const DELIVERY_MAX: Duration = Duration::from_secs(6);
 /// How long a client may need to find its brokers again.
 const RECOVERY_MAX: Duration = Duration::from_secs(30);
 /// As many as keep the client busy with an answer while its brokers go.
