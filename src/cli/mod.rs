@@ -8,6 +8,7 @@ mod error;
 mod input;
 mod lines;
 mod model;
+mod progress;
 mod replay;
 mod rerank;
 mod run;

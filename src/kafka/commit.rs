@@ -77,6 +77,11 @@ impl Commits {
         }
     }
 
+    /// Whether commits say what is settled above them.
+    pub(super) fn keeps_completed(&self) -> bool {
+        self.keep_completed
+    }
+
     pub(super) fn is_due(&self) -> bool {
         Instant::now() >= self.due && !self.is_pending()
     }

@@ -42,7 +42,6 @@ pub(super) struct PollThread {
     /// Handles that have not reported an outcome.
     pub(super) outstanding: usize,
     pub(super) uncommitted_max: usize,
-    pub(super) keep_completed: bool,
     pub(super) leaving: Arc<AtomicBool>,
     topic: Arc<str>,
     // The lanes hold it too; the last to go leaves the group.
@@ -117,7 +116,6 @@ impl PollThread {
             turn: 0,
             outstanding: 0,
             uncommitted_max: settings.uncommitted_max,
-            keep_completed: settings.keep_completed,
             leaving,
             topic: settings.input_topic.as_str().into(),
             consumer: Arc::new(consumer),

@@ -121,7 +121,7 @@ impl PollThread {
     /// What earlier owners of these partitions settled above their commits. Without an answer in time
     /// it is scored again.
     fn completed_of(&self, list: &TopicPartitionList) -> HashMap<Partition, Completed> {
-        if !self.keep_completed || list.count() == 0 {
+        if !self.commits.keeps_completed() || list.count() == 0 {
             return HashMap::new();
         }
         let committed = match self.consumer.committed_offsets(list.clone(), COMMITTED_MAX) {

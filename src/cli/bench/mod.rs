@@ -7,22 +7,18 @@ mod scores;
 mod sets;
 mod throughput;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use indicatif::{ProgressBar, ProgressStyle};
+use std::time::Instant;
 
 pub(super) use self::arguments::Arguments;
 use self::report::Report;
 use self::scores::Scores;
 use self::sets::Sets;
-use super::CliError;
 use super::input::Inputs;
+use super::{CliError, progress};
 use crate::engine::{self, Engine};
 use crate::telemetry;
-
-const TICK: Duration = Duration::from_millis(200);
 
 /// A started engine, and how long its start took.
 struct Started {
@@ -45,7 +41,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let engine_settings = for_bench(settings.engine);
     let Started { engine, seconds: start_seconds } = start(engine_settings.clone()).await?;
 
-    let bar = bar();
+    let bar = progress::bar(Some(0));
     logs.keep_clear_of(bar.clone());
     let throughput = throughput::measure(&engine, &sets, arguments.repeat, &bar).await?;
     let latency = latency::measure(&engine, &sets, &bar).await?;
@@ -84,19 +80,6 @@ async fn start(settings: engine::Settings) -> Result<Started, CliError> {
         Ok(Started { engine, seconds: since.elapsed().as_secs_f64() })
     });
     started.await.map_err(panicked)?
-}
-
-/// A progress bar on a terminal, nothing elsewhere.
-fn bar() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = match ProgressStyle::with_template("{msg} {wide_bar} {percent}% {elapsed}") {
-        Ok(style) => ProgressBar::new(0).with_style(style),
-        Err(_) => ProgressBar::new(0),
-    };
-    bar.enable_steady_tick(TICK);
-    bar
 }
 
 fn panicked(error: tokio::task::JoinError) -> CliError {

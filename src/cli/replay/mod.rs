@@ -7,26 +7,24 @@ mod moving;
 mod pace;
 mod summary;
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 use self::filter::{Filter, Moment};
 use self::letter::Origin;
 use self::moving::{Letters, Moving, Plan};
 use super::signals::Shutdown;
-use super::{CliError, ConfigArguments, ModelArguments};
+use super::{CliError, ConfigArguments, ModelArguments, progress};
 use crate::config::Streaming;
 use crate::kafka::{self, KafkaSink, OffsetReader, ReadError, StartError, TopicReader};
 use crate::stream::{PublishError, Record, RecordSink, StoredRecord};
 use crate::telemetry;
 
-const TICK: Duration = Duration::from_millis(200);
 /// How long the end waits for what was sent; everything was acknowledged before.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
@@ -61,7 +59,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// Records a second; as fast as they are acknowledged where left out.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<NonZeroU32>,
     /// Leave what was put back so often before.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
@@ -125,7 +123,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     };
     let connected = connected.map_err(|error| CliError::Panicked { reason: error.to_string() })?;
     let (sink, mut topics) = connected.map_err(CliError::Kafka)?;
-    let bar = bar(topics.letters.total());
+    let bar = progress::bar(Some(topics.letters.total()));
     logs.keep_clear_of(bar.clone());
     let moving = Moving::new(&plan, &sink, BufWriter::new(io::stdout()), bar);
     let (summary, failure) = moving.run(&mut topics, shutdown.asked()).await?;
@@ -176,16 +174,6 @@ impl Letters for Topics {
     }
 }
 
-/// A progress bar on a terminal, nothing elsewhere.
-fn bar(total: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let template = "{msg} {wide_bar} {percent}% {elapsed}, {eta} left";
-    let bar = match ProgressStyle::with_template(template) {
-        Ok(style) => ProgressBar::new(total).with_style(style),
-        Err(_) => ProgressBar::new(total),
-    };
-    bar.enable_steady_tick(TICK);
-    bar
+fn rate(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| "write how many records a second, 1 or more".to_owned())
 }

@@ -1,16 +1,15 @@
 use std::collections::VecDeque;
-use std::io::{self, BufWriter, IsTerminal, Write};
-use std::time::Duration;
+use std::io::{self, BufWriter, Write};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::task::JoinHandle;
 
 use super::{BadLine, CliError};
+use crate::cli::progress;
 use crate::engine::EngineError;
 
 /// Sets in flight: enough for the engine to pack from, few enough to hold in memory.
 const SETS_IN_FLIGHT: usize = 64;
-const TICK: Duration = Duration::from_millis(200);
 
 /// What became of a line: the answer, or why there is none.
 pub(super) type Answer = Result<Result<Vec<u8>, BadLine>, EngineError>;
@@ -37,7 +36,14 @@ impl<W: Write> Output<W> {
     /// Writes to `out`; the bar goes up to `bytes`, where that is known.
     pub(super) fn new(out: W, bytes: Option<u64>, strict: bool) -> Self {
         let out = BufWriter::new(out);
-        Self { out, in_flight: VecDeque::new(), strict, bar: bar(bytes), lines: 0, bad: 0 }
+        Self {
+            out,
+            in_flight: VecDeque::new(),
+            strict,
+            bar: progress::bar(bytes),
+            lines: 0,
+            bad: 0,
+        }
     }
 
     pub(super) fn bar(&self) -> ProgressBar {
@@ -101,23 +107,4 @@ impl<W: Write> Output<W> {
             bad => Err(CliError::BadLines { bad, lines: self.lines }),
         }
     }
-}
-
-/// A progress bar on a terminal, nothing elsewhere.
-fn bar(bytes: Option<u64>) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match bytes {
-        Some(bytes) => {
-            (ProgressBar::new(bytes), "{msg} {wide_bar} {percent}% {elapsed}, {eta} left")
-        }
-        None => (ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}"),
-    };
-    let bar = match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    };
-    bar.enable_steady_tick(TICK);
-    bar
 }
