@@ -1,0 +1,87 @@
+//! Worker processes on three brokers, while one thing after another goes wrong. Every record is
+//! accounted for, or the audit says which is not.
+//!
+//! `CROSSRANK_SEED` draws other faults. `cargo run --release --example audit` runs longer.
+
+#![cfg(target_os = "linux")]
+
+mod harness;
+#[path = "../support/kafka.rs"]
+mod kafka;
+
+use harness::auditor::Broken;
+use harness::faults::Kind;
+use harness::fleet::Program;
+use harness::report::Report;
+use harness::run::Plan;
+use harness::worker::{Delivery, Role};
+
+const SEED: u64 = 7;
+
+/// The test below, which is what this program does as a worker.
+const WORKER: &str = "a_worker_process";
+
+fn plan(delivery: Delivery) -> Plan {
+    let seed = std::env::var("CROSSRANK_SEED").map_or(SEED, |seed| seed.parse().unwrap());
+    let arguments = ["--exact", WORKER, "--nocapture", "--ignored"];
+    Plan {
+        messages: 100_000,
+        faults: 24,
+        seed,
+        kinds: Kind::ALL.into_iter().filter(|&kind| kind != Kind::NoBrokers).collect(),
+        delivery,
+        program: Program::Again(arguments.map(str::to_owned).to_vec()),
+        is_hasty: false,
+    }
+}
+
+/// Shows how far it is, where output is shown.
+fn run(plan: Plan) -> Option<Report> {
+    let report = plan.run(|line| println!("{line}"));
+    if let Some(report) = &report {
+        println!("{report}");
+    }
+    report
+}
+
+#[test]
+#[ignore = "not a test, but the worker process of the tests here"]
+fn a_worker_process() {
+    if let Some(role) = Role::of_this_process() {
+        role.play();
+    }
+}
+
+#[test]
+fn whatever_goes_wrong_no_record_is_lost_and_few_come_twice() {
+    let Some(report) = run(plan(Delivery::AtLeastOnce)) else { return };
+    assert!(report.is_clean(), "{report}");
+}
+
+/// An audit that cannot fail proves nothing.
+#[test]
+fn workers_that_commit_before_they_publish_are_found_out() {
+    let kinds = vec![Kind::WorkerDies];
+    let hasty =
+        Plan { messages: 6_000, faults: 4, kinds, is_hasty: true, ..plan(Delivery::AtLeastOnce) };
+    let Some(report) = run(hasty) else { return };
+    assert!(report.findings.count(Broken::Lost) > 0, "{report}");
+    assert!(report.findings.count(Broken::CommittedPast) > 0, "{report}");
+}
+
+/// The program that users run, with a model.
+#[test]
+fn the_real_program_loses_nothing_either() {
+    let model = std::env::var_os("CROSSRANK_REAL_MODEL").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("model/fixtures/tiny-bert"),
+        Into::into,
+    );
+    let program = Program::Real { program: env!("CARGO_BIN_EXE_crossrank").into(), model };
+    let plan = plan(Delivery::AtLeastOnce);
+    let kinds: Vec<_> = plan.kinds.iter().copied().filter(|k| !k.needs_test_worker()).collect();
+    let faults = kinds.len();
+    let Some(report) = run(Plan { messages: 10_000, faults, kinds, program, ..plan }) else {
+        return;
+    };
+    assert!(report.is_clean(), "{report}");
+}
