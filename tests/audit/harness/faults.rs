@@ -90,6 +90,22 @@ impl Kind {
         self == Self::SlowScorer
     }
 
+    /// How often a partition may change hands without a commit of what was in flight.
+    pub(crate) fn losses(self) -> u32 {
+        match self {
+            // First from the one that is cut off, then from the one that took over, when it is back.
+            Self::WorkerFreezes | Self::SlowScorer | Self::HalfOpen | Self::NoBrokers => 2,
+            Self::WorkerDies
+            | Self::WorkerStops
+            | Self::Scaling
+            | Self::BrokerDies
+            | Self::CoordinatorMoves
+            | Self::ConnectionsCut
+            | Self::Latency
+            | Self::DeadLettersRefused => 1,
+        }
+    }
+
     /// How often it is drawn, beyond once.
     fn weight(self) -> usize {
         match self {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::inputs;
-use super::worker::{Delivery, Role, SESSION_TIMEOUT, UNCOMMITTED_MAX};
+use super::worker::{BATCH_BYTES, Delivery, Role, SESSION_TIMEOUT, UNCOMMITTED_MAX};
 
 /// Names a folder in which the workers' logs stay.
 const LOGS: &str = "CROSSRANK_AUDIT_LOGS";
@@ -240,6 +240,7 @@ fn real(program: &Path, model: &Path, role: &Role) -> Command {
         ("CROSSRANK__KAFKA__DELIVERY_TIMEOUT_MS", "20000"),
         ("CROSSRANK__KAFKA__CLIENT__SOCKET_TIMEOUT_MS", "3000"),
         ("CROSSRANK__KAFKA__CLIENT__TOPIC_METADATA_REFRESH_INTERVAL_MS", "2000"),
+        ("CROSSRANK__KAFKA__CLIENT__BATCH_SIZE", &BATCH_BYTES.to_string()),
         ("CROSSRANK__KAFKA__UNCOMMITTED_MAX", &UNCOMMITTED_MAX.to_string()),
         ("CROSSRANK__LIMITS__RECORD_BYTES_MAX", &inputs::RECORD_BYTES_MAX.to_string()),
     ]);

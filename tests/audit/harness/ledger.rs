@@ -74,6 +74,8 @@ pub(crate) struct Ledger {
     pub(crate) samples: Vec<Sample>,
     pub(crate) windows: Vec<Window>,
     pub(crate) memory: Vec<Memory>,
+    /// What some of the wrong ends look like.
+    pub(crate) notes: Vec<String>,
 }
 
 // === impl Ledger ===

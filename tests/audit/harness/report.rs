@@ -81,6 +81,9 @@ impl fmt::Display for Report {
         for mishap in &self.mishaps {
             writeln!(f, "\n{mishap}")?;
         }
+        for note in &self.ledger.notes {
+            writeln!(f, "\nwrong: {note}")?;
+        }
         match findings.is_empty() {
             true => writeln!(f, "every record is accounted for"),
             false => write!(f, "\nBROKEN PROMISES\n{findings}"),

@@ -107,8 +107,8 @@ impl Run {
     fn one(&mut self, fault: &Fault) -> Duration {
         self.set_pace();
         self.rest(fault.after);
-        // Twice: for one that comes back and finishes what others have done.
-        self.watch.begin_window(2 * INPUT_PARTITIONS as u32 * UNCOMMITTED_MAX);
+        let in_flight = INPUT_PARTITIONS as u32 * UNCOMMITTED_MAX;
+        self.watch.begin_window(fault.kind.losses() * in_flight);
         let began = Instant::now();
         let recovery = self.strike(fault);
         let lasted = began.elapsed() + fault.after;

@@ -18,6 +18,9 @@ use super::stage::{INPUT_PARTITIONS, LETTER_PARTITIONS, OUTPUT_PARTITIONS, REQUE
 use super::worker::Role;
 
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
+/// So many wrong ends are described.
+const NOTES_MAX: usize = 5;
+const NOTE_BYTES: usize = 500;
 /// Nothing more is to come once it has been quiet for so long.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -160,6 +163,9 @@ impl Watch {
         let mut guard = self.lock();
         let state = &mut *guard;
         state.last_read = Instant::now();
+        if !parsed.is_right && state.ledger.notes.len() < NOTES_MAX {
+            state.ledger.notes.push(note(parsed.id, topic, message));
+        }
         let list = state.ledger.ends_of(topic, message.partition());
         list.ends.push(parsed);
         let (partition, offset) = (usize::from(parsed.input.0), parsed.input.1 as usize);
@@ -400,6 +406,22 @@ fn header(message: &BorrowedMessage<'_>, name: &str) -> Option<String> {
     let headers = message.headers()?;
     let value = headers.iter().find(|header| header.key == name)?.value?;
     String::from_utf8(value.to_vec()).ok()
+}
+
+/// What is wrong, for people.
+fn note(id: u32, topic: Topic, message: &BorrowedMessage<'_>) -> String {
+    let headers = message.headers().map(|headers| {
+        let text =
+            |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or(b"-")).into_owned();
+        headers.iter().map(|header| format!("{}={}", header.key, text(header.value))).collect()
+    });
+    let headers: Vec<String> = headers.unwrap_or_default();
+    let value = message.payload().map(|value| {
+        let shown = value.get(..NOTE_BYTES).unwrap_or(value);
+        format!("{} bytes, {}", value.len(), String::from_utf8_lossy(shown))
+    });
+    let kind = inputs::Kind::of(id);
+    format!("{topic:?}/{}: {kind:?} {id}, {headers:?}, {value:?}", message.offset())
 }
 
 fn number(text: impl AsRef<str>) -> Option<u32> {

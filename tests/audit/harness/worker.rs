@@ -32,6 +32,8 @@ pub(crate) const REBALANCE_TIMEOUT: Duration = Duration::from_secs(8);
 pub(crate) const STALL: Duration = Duration::from_secs(10);
 /// What is not answered for so long is asked anew.
 pub(crate) const REQUEST_MAX: Duration = Duration::from_secs(3);
+/// Bytes of records that are sent together.
+pub(crate) const BATCH_BYTES: usize = inputs::DEAD_LETTER_BYTES_MAX / 2;
 
 /// How records are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +143,8 @@ impl Role {
             ("reconnect.backoff.max.ms", "1000".to_owned()),
             // Soon enough to be told that there is no broker.
             ("topic.metadata.refresh.interval.ms", "2000".to_owned()),
+            // Below what the dead letter topic takes: a batch that is larger is refused as a whole.
+            ("batch.size", BATCH_BYTES.to_string()),
         ];
         Kafka {
             brokers: self.brokers.clone(),
@@ -221,7 +225,7 @@ impl Scorer for HashScorer {
         if !(request.wanted)() {
             return Err(EngineError::Unwanted);
         }
-        let took = Duration::from_millis(2 + inputs::hash(&request.query) % 20);
+        let took = Duration::from_millis(10 + inputs::hash(&request.query) % 150);
         tokio::time::sleep(took).await;
         let pair = |passage: &String| PairScore {
             logit: Ok(inputs::logit(&request.query, passage)),
