@@ -38,7 +38,7 @@ pub(crate) struct Output {
 }
 
 /// What goes into one transaction.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// Of each partition in the order of their inputs.
     pub(crate) outputs: Vec<Output>,
@@ -79,7 +79,8 @@ impl Staging {
 
     /// The record at `position` is settled, as far as its worker is concerned.
     pub(crate) fn settled(&mut self, position: &Position) {
-        if let Some(stage) = self.partitions.get_mut(&position.partition) {
+        let stage = self.partitions.get_mut(&position.partition);
+        if let Some(stage) = stage.filter(|stage| stage.epoch == position.epoch) {
             stage.committed.remove(&position.offset);
         }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crossrank::kafka::{KafkaSink, KafkaSource};
-use crossrank::stream::{Claimed, PublishError, Record, RecordSink, RecordSource, SourceError};
+use crossrank::stream::{Claimed, PublishError, Record, RecordSource, SourceError};
 
 use crate::cluster::settings;
 use crate::kafka::{self, Kafka, Options};

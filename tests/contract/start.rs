@@ -6,7 +6,7 @@ use crossrank::kafka::{
     Credentials, InProcessCluster, KafkaSink, KafkaSource, Sasl, Secret, Settings, StartError,
     probe,
 };
-use crossrank::stream::{PublishError, Record, RecordSink, RecordSource, SourceError};
+use crossrank::stream::{PublishError, Record, RecordSource, SourceError};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
