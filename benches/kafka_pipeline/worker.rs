@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crossrank::engine::{EngineError, ModelIdentity, ScoreRequest, Scorer, SetScores};
 use crossrank::kafka::{KafkaSink, KafkaSource};
-use crossrank::stream::{PublishError, Record, RecordSink};
+use crossrank::stream::{Position, PublishError, Record, RecordSink};
 use crossrank::wire;
 use crossrank::worker::Worker;
 use tokio::runtime::Runtime;
@@ -45,9 +45,14 @@ struct Done {
 }
 
 impl RecordSink for Counted {
-    async fn publish(&self, topic: &str, record: Record) -> Result<(), PublishError> {
+    async fn publish(
+        &self,
+        topic: &str,
+        record: Record,
+        answers: &Position,
+    ) -> Result<(), PublishError> {
         let bytes = record.value.as_ref().map_or(0, |value| value.len() as u64);
-        self.sink.publish(topic, record).await?;
+        self.sink.publish(topic, record, answers).await?;
         self.done.bytes.fetch_add(bytes, Ordering::Relaxed);
         if self.done.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.done.at.get_or_init(Instant::now);

@@ -6,9 +6,9 @@ use clap::Args;
 use super::signals::Shutdown;
 use super::{CliError, ConfigArguments, ModelArguments, start};
 use crate::engine::Engine;
-use crate::kafka::{self, KafkaSink, KafkaSource};
+use crate::kafka::{self, Delivery, KafkaSink, KafkaSource, TransactionSink};
 use crate::telemetry::{self, Counts};
-use crate::worker::Worker;
+use crate::worker::{Worker, WorkerError};
 
 /// How often a worker says what it did.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
@@ -28,6 +28,18 @@ pub(super) struct Arguments {
     config: ConfigArguments,
     #[command(flatten)]
     model: ModelArguments,
+}
+
+/// A worker of either kind of delivery.
+enum AnyWorker {
+    AtLeastOnce(Worker<KafkaSource, KafkaSink, Engine>),
+    ExactlyOnce(Worker<KafkaSource, TransactionSink, Engine>),
+}
+
+/// What it reads and writes.
+enum Connected {
+    AtLeastOnce(KafkaSource, KafkaSink),
+    ExactlyOnce(KafkaSource, TransactionSink),
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
@@ -72,7 +84,7 @@ async fn report(counts: Arc<Counts>) {
 async fn connect(
     config: crate::config::Config,
     counts: Arc<Counts>,
-) -> Result<Worker<KafkaSource, KafkaSink, Engine>, CliError> {
+) -> Result<AnyWorker, CliError> {
     let group = config.kafka.group.clone();
     let reranker = Arc::new(start::reranker(config.reranking, counts).await?);
     // Reaching the cluster blocks until it answers or the time is up.
@@ -84,12 +96,37 @@ async fn connect(
     ];
     let connected = tokio::task::spawn_blocking(move || {
         kafka::probe(&settings, &topics.each_ref().map(String::as_str))?;
-        // The sink first: who joins the group holds partitions, and must be able to publish.
-        let sink = KafkaSink::start(&settings)?;
-        Ok((KafkaSource::start(&settings)?, sink))
+        match settings.delivery {
+            Delivery::AtLeastOnce => {
+                // The sink first: who joins the group holds partitions, and must be able to publish.
+                let sink = KafkaSink::start(&settings)?;
+                Ok(Connected::AtLeastOnce(KafkaSource::start(&settings)?, sink))
+            }
+            Delivery::ExactlyOnce => {
+                let (source, sink) = kafka::start_exactly_once(&settings)?;
+                Ok(Connected::ExactlyOnce(source, sink))
+            }
+        }
     });
     let connected = connected.await;
     let connected = connected.map_err(|error| CliError::Panicked { reason: error.to_string() })?;
-    let (source, sink) = connected.map_err(CliError::Kafka)?;
-    Ok(Worker::new(source, sink, reranker, &group, config.worker))
+    Ok(match connected.map_err(CliError::Kafka)? {
+        Connected::AtLeastOnce(source, sink) => {
+            AnyWorker::AtLeastOnce(Worker::new(source, sink, reranker, &group, config.worker))
+        }
+        Connected::ExactlyOnce(source, sink) => {
+            AnyWorker::ExactlyOnce(Worker::new(source, sink, reranker, &group, config.worker))
+        }
+    })
+}
+
+// === impl AnyWorker ===
+
+impl AnyWorker {
+    async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), WorkerError> {
+        match self {
+            Self::AtLeastOnce(worker) => worker.run(shutdown).await,
+            Self::ExactlyOnce(worker) => worker.run(shutdown).await,
+        }
+    }
 }

@@ -36,6 +36,10 @@ pub(super) struct Kafka {
     pub(super) commit_interval_ms: u64,
     pub(super) uncommitted_max: usize,
     pub(super) keep_completed: bool,
+    pub(super) delivery: Delivery,
+    pub(super) transaction_interval_ms: u64,
+    pub(super) transaction_records: usize,
+    pub(super) transaction_timeout_ms: u64,
     pub(super) delivery_timeout_ms: u64,
     pub(super) prefetch_bytes: usize,
     pub(super) record_bytes_max: usize,
@@ -50,6 +54,13 @@ pub(super) struct Kafka {
 pub(super) enum GroupProtocol {
     Classic,
     Consumer,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Delivery {
+    AtLeastOnce,
+    ExactlyOnce,
 }
 
 #[derive(Deserialize)]

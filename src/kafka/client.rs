@@ -83,6 +83,18 @@ pub(super) fn producer(settings: &Settings) -> ClientConfig {
     config
 }
 
+/// Properties of a producer of this transactional id.
+pub(super) fn transactional(settings: &Settings, id: &str) -> ClientConfig {
+    let mut config = producer(settings);
+    // A record cannot wait for longer than its transaction.
+    let delivery = settings.delivery_timeout.min(settings.transaction_timeout);
+    config
+        .set("transactional.id", id)
+        .set("transaction.timeout.ms", millis(settings.transaction_timeout))
+        .set("delivery.timeout.ms", millis(delivery));
+    config
+}
+
 /// Properties of every client.
 fn common(settings: &Settings) -> ClientConfig {
     let mut config = ClientConfig::new();
@@ -164,7 +176,7 @@ impl SetIfAbsent for ClientConfig {
 mod tests {
     use super::*;
     use crate::kafka::guarded::GUARDED;
-    use crate::kafka::settings::{Credentials, Secret, Security};
+    use crate::kafka::settings::{Credentials, Delivery, Secret, Security};
 
     fn settings() -> Settings {
         Settings {
@@ -179,6 +191,10 @@ mod tests {
             rebalance_timeout: Duration::from_secs(300),
             uncommitted_max: 10_000,
             keep_completed: true,
+            delivery: Delivery::ExactlyOnce,
+            transaction_interval: Duration::from_millis(100),
+            transaction_records: 100,
+            transaction_timeout: Duration::from_secs(30),
             commit_interval: Duration::from_secs(1),
             delivery_timeout: Duration::from_secs(30),
             prefetch_bytes: 64 << 20,

@@ -94,6 +94,9 @@ impl PollThread {
         if self.consumer.assignment_lost() {
             return true;
         }
+        if let Some(transactions) = &mut self.transactions {
+            return transactions.rest(&self.consumer, &mut self.tracker);
+        }
         if !self.commits.is_pending() {
             self.commits.start(&self.consumer, &self.tracker);
         }
@@ -126,7 +129,7 @@ impl PollThread {
         let until = Instant::now() + Commits::WAIT_MAX;
         loop {
             while let Ok(settled) = self.wires.outcomes.try_recv() {
-                self.tracker.settle(&settled);
+                self.settle(&settled);
             }
             if self.commit_rest() || Instant::now() >= until {
                 return;

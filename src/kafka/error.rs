@@ -110,6 +110,19 @@ pub enum StartError {
         /// What the broker said.
         detail: String,
     },
+    /// Transactions are not for us, or not for these brokers.
+    #[error(
+        "{principal} may not use transactional id {id} ({detail}); grant it Write and Describe on it, or set \
+         kafka.delivery = \"at-least-once\""
+    )]
+    Transactions {
+        /// The transactional id.
+        id: String,
+        /// Who we are to the brokers.
+        principal: String,
+        /// What the brokers said.
+        detail: String,
+    },
     /// No thread.
     #[error("cannot start the thread {name}")]
     Thread {

@@ -72,8 +72,8 @@ pub const GUARDED: &[(&str, &str)] = &[
     ("ssl.certificate.location", "use kafka.security.certificate_file"),
     ("ssl.key.location", "use kafka.security.key_file"),
     ("test.mock.*", "brokers that exist in memory only keep nothing"),
-    ("transaction.timeout.ms", "the producer is idempotent, not transactional"),
-    ("transactional.id", "the producer is idempotent, not transactional"),
+    ("transaction.timeout.ms", "use kafka.transaction_timeout_ms"),
+    ("transactional.id", "it follows from kafka.group and kafka.instance_id"),
 ];
 
 /// Why `kafka.client` may not set `property`, if it may not.

@@ -20,6 +20,7 @@ mod rebalance;
 mod settings;
 mod sink;
 mod source;
+mod transactions;
 
 pub use error::StartError;
 pub use guarded::{GUARDED, guarded, refused};
@@ -27,6 +28,7 @@ pub use in_process::InProcessCluster;
 pub use reach::{ClusterReport, TopicReport, probe};
 pub use read_one::OffsetReader;
 pub use reader::{ReadError, TopicReader};
-pub use settings::{Credentials, GroupProtocol, Sasl, Secret, Security, Settings};
+pub use settings::{Credentials, Delivery, GroupProtocol, Sasl, Secret, Security, Settings};
 pub use sink::KafkaSink;
 pub use source::KafkaSource;
+pub use transactions::{TransactionSink, start_exactly_once};

@@ -19,6 +19,7 @@ use super::outage::Outage;
 use super::rebalance::Rebalances;
 use super::settings::Settings;
 use super::source::Bell;
+use super::transactions::Transactions;
 use crate::stream::{Claimed, OffsetTracker, Outcome, Partition, Settled, Settlement, SourceError};
 
 /// The longest sleep. Every wake-up has a bell; this is for one that librdkafka swallows.
@@ -30,6 +31,8 @@ pub(super) struct PollThread {
     pub(super) lanes: Vec<Lane>,
     pub(super) rebalances: Rebalances,
     pub(super) commits: Commits,
+    /// Where they are there, they commit instead.
+    pub(super) transactions: Option<Transactions>,
     pub(super) events: Receiver<Event>,
     pub(super) wires: Wires,
     pub(super) closing: Option<Closing>,
@@ -100,13 +103,21 @@ impl Wires {
 // === impl PollThread ===
 
 impl PollThread {
-    pub(super) fn new(settings: &Settings, member: Member, wires: Wires) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        member: Member,
+        wires: Wires,
+        transactions: Option<Transactions>,
+    ) -> Self {
+        // What is settled above a commit is in no transaction yet, and has no output.
+        let keep_completed = settings.keep_completed && transactions.is_none();
         let Member { consumer, events, leaving, ending } = member;
         Self {
             tracker: OffsetTracker::default(),
             lanes: Vec::new(),
             rebalances: Rebalances::new(settings.drain_timeout),
-            commits: Commits::new(settings.commit_interval, settings.keep_completed),
+            commits: Commits::new(settings.commit_interval, keep_completed),
+            transactions,
             events,
             wires,
             closing: None,
@@ -127,7 +138,8 @@ impl PollThread {
     pub(super) fn run(mut self, rings: &Receiver<()>) {
         loop {
             // Timed out or rung: there may be something to do either way.
-            let _woken = rings.recv_timeout(TICK);
+            let transaction = self.transactions.as_ref().and_then(Transactions::wait_max);
+            let _woken = rings.recv_timeout(transaction.unwrap_or(TICK).min(TICK));
             match self.step() {
                 Ok(false) => {}
                 Ok(true) => return self.leave(),
@@ -141,7 +153,7 @@ impl PollThread {
         self.take_outcomes()?;
         self.poll_consumer()?;
         self.advance_rebalance()?;
-        self.commit_if_due();
+        self.commit_if_due()?;
         self.hand_out()?;
         self.advance_closing()
     }
@@ -149,7 +161,7 @@ impl PollThread {
     pub(super) fn take_outcomes(&mut self) -> Result<(), SourceError> {
         while let Ok(settled) = self.wires.outcomes.try_recv() {
             self.outstanding -= 1;
-            match self.tracker.settle(&settled) {
+            match self.settle(&settled) {
                 Settlement::Held if settled.outcome == Outcome::Abandoned => {
                     let position = settled.position.to_string();
                     return Err(SourceError::Abandoned { position });
@@ -159,6 +171,17 @@ impl PollThread {
             }
         }
         Ok(())
+    }
+
+    /// Takes an outcome to whom it concerns.
+    pub(super) fn settle(&mut self, settled: &Settled) -> Settlement {
+        let settlement = self.tracker.settle(settled);
+        if let Some(transactions) = &mut self.transactions
+            && settlement != Settlement::Stale
+        {
+            transactions.settled(settled);
+        }
+        settlement
     }
 
     fn poll_consumer(&mut self) -> Result<(), SourceError> {
@@ -240,7 +263,10 @@ impl PollThread {
         Ok(())
     }
 
-    fn commit_if_due(&mut self) {
+    fn commit_if_due(&mut self) -> Result<(), SourceError> {
+        if let Some(transactions) = &mut self.transactions {
+            return transactions.advance(&self.consumer, &mut self.tracker);
+        }
         // Before the interval is over, where its partition could not go on otherwise.
         let crowded = |lane: &Lane| {
             self.tracker.uncommitted_of(&lane.partition) > self.uncommitted_max / 2
@@ -251,6 +277,7 @@ impl PollThread {
         if due && !self.consumer.assignment_lost() {
             self.commits.start(&self.consumer, &self.tracker);
         }
+        Ok(())
     }
 }
 

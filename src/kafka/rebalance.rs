@@ -180,6 +180,9 @@ impl PollThread {
         for partition in &going.partitions {
             self.tracker.revoke(partition);
             self.commits.forget(partition);
+            if let Some(transactions) = &mut self.transactions {
+                transactions.revoke(partition);
+            }
         }
         unassign(&self.consumer, Some(&going.list))
             .map_err(|error| failed("let partitions go", error))?;

@@ -31,6 +31,16 @@ pub struct Settings {
     pub uncommitted_max: usize,
     /// Whether a commit carries what is settled above it, so that it is not scored again.
     pub keep_completed: bool,
+    /// What is promised to the readers of the outputs.
+    pub delivery: Delivery,
+    /// How often a transaction is begun, where there is something to commit. Only of use with
+    /// [`Delivery::ExactlyOnce`], like the next two.
+    pub transaction_interval: Duration,
+    /// So many outputs that wait begin a transaction before its time.
+    pub transaction_records: usize,
+    /// After this long the brokers abort a transaction whose producer says nothing more; readers of
+    /// committed records wait for it.
+    pub transaction_timeout: Duration,
     /// How long a produced record may wait for its acknowledgement before it is retried above.
     pub delivery_timeout: Duration,
     /// Records read ahead over all partitions, in bytes.
@@ -42,6 +52,17 @@ pub struct Settings {
     /// Any other librdkafka property, for consumer and producer alike, except those that carry a
     /// guarantee.
     pub client: BTreeMap<String, String>,
+}
+
+/// What is promised to the readers of the outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Every record is answered; after a crash or a rebalance some are answered again.
+    #[default]
+    AtLeastOnce,
+    /// Readers of committed records see every record answered once: outputs, dead letters and offsets
+    /// are committed in transactions.
+    ExactlyOnce,
 }
 
 /// How a group agrees on who reads what.
@@ -117,6 +138,10 @@ impl fmt::Debug for Settings {
             .field("commit_interval", &self.commit_interval)
             .field("uncommitted_max", &self.uncommitted_max)
             .field("keep_completed", &self.keep_completed)
+            .field("delivery", &self.delivery)
+            .field("transaction_interval", &self.transaction_interval)
+            .field("transaction_records", &self.transaction_records)
+            .field("transaction_timeout", &self.transaction_timeout)
             .field("delivery_timeout", &self.delivery_timeout)
             .field("prefetch_bytes", &self.prefetch_bytes)
             .field("record_bytes_max", &self.record_bytes_max)

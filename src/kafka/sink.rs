@@ -17,7 +17,7 @@ use super::headers;
 use super::outage::Outage;
 use super::reach::Reach;
 use super::settings::Settings;
-use crate::stream::{PublishError, Record, RecordSink};
+use crate::stream::{Position, PublishError, Record, RecordSink};
 
 /// How long the polling thread sleeps at most before it looks whether it should end.
 const POLL_MAX: Duration = Duration::from_millis(100);
@@ -71,8 +71,43 @@ impl KafkaSink {
         Ok(sink)
     }
 
+    /// Publishes one record, and returns once every in-sync replica has it.
+    ///
+    /// # Errors
+    /// As for [`RecordSink::publish`].
+    pub async fn send(&self, topic: &str, record: Record) -> Result<(), PublishError> {
+        let (report, reported) = oneshot::channel();
+        let mut report = Box::new(report);
+        let until = tokio::time::Instant::now() + self.delivery_timeout;
+        loop {
+            // Listens before it asks, so that no room that is made in between is missed.
+            let room = self.deliveries.reported.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            let error = match self.enqueue(topic, &record, report) {
+                Ok(()) => break,
+                Err((error, back)) => {
+                    report = back;
+                    error
+                }
+            };
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidRecord);
+            if code != RDKafkaErrorCode::QueueFull
+                || tokio::time::timeout_at(until, room).await.is_err()
+            {
+                return Err(self.error(topic, code));
+            }
+        }
+        drop(record);
+        match reported.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(code)) => Err(self.error(topic, code)),
+            Err(_ended) => Err(self.error(topic, RDKafkaErrorCode::PurgeQueue)),
+        }
+    }
+
     /// Gives the record to the client, which copies it; the report goes back if it has no room.
-    fn send(
+    fn enqueue(
         &self,
         topic: &str,
         record: &Record,
@@ -123,35 +158,14 @@ impl KafkaSink {
 }
 
 impl RecordSink for KafkaSink {
-    async fn publish(&self, topic: &str, record: Record) -> Result<(), PublishError> {
-        let (report, reported) = oneshot::channel();
-        let mut report = Box::new(report);
-        let until = tokio::time::Instant::now() + self.delivery_timeout;
-        loop {
-            // Listens before it asks, so that no room that is made in between is missed.
-            let room = self.deliveries.reported.notified();
-            tokio::pin!(room);
-            room.as_mut().enable();
-            let error = match self.send(topic, &record, report) {
-                Ok(()) => break,
-                Err((error, back)) => {
-                    report = back;
-                    error
-                }
-            };
-            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidRecord);
-            if code != RDKafkaErrorCode::QueueFull
-                || tokio::time::timeout_at(until, room).await.is_err()
-            {
-                return Err(self.error(topic, code));
-            }
-        }
-        drop(record);
-        match reported.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(code)) => Err(self.error(topic, code)),
-            Err(_ended) => Err(self.error(topic, RDKafkaErrorCode::PurgeQueue)),
-        }
+    /// Commits are not this sink's business: which record is answered makes no difference.
+    async fn publish(
+        &self,
+        topic: &str,
+        record: Record,
+        _answers: &Position,
+    ) -> Result<(), PublishError> {
+        self.send(topic, record).await
     }
 
     async fn flush(&self, wait_max: Duration) -> Result<(), PublishError> {

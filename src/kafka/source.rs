@@ -15,6 +15,7 @@ use super::error::{StartError, creation_error};
 use super::poll::{Member, PollThread, Wires};
 use super::reach::probe;
 use super::settings::Settings;
+use super::transactions::Transactions;
 use crate::stream::{Claimed, RecordSource, SourceError};
 
 /// What the thread may take to answer beyond its deadline. It looks every 0.1 s, unless librdkafka
@@ -45,11 +46,19 @@ impl KafkaSource {
     ///
     /// Blocks, for `startup_timeout` at most. Partitions are assigned after it has returned.
     pub fn start(settings: &Settings) -> Result<Self, StartError> {
+        Self::start_with(settings, None, Bell::new())
+    }
+
+    /// With `transactions`, those commit what is settled.
+    pub(super) fn start_with(
+        settings: &Settings,
+        transactions: Option<Transactions>,
+        (bell, rings): (Bell, Receiver<()>),
+    ) -> Result<Self, StartError> {
         let report = probe(settings, &[&settings.input_topic])?;
         let partitions = report.topics.iter().map(|topic| topic.partitions).sum();
         let (context, events) = Context::new("consumer", settings);
         let leaving = Arc::clone(&context.leaving);
-        let (bell, rings) = Bell::new();
         let config = client::consumer(settings, partitions);
         let mut consumer: BaseConsumer<Context> =
             config.create_with_context(context).map_err(creation_error)?;
@@ -59,7 +68,7 @@ impl KafkaSource {
         let (ending, ended) = oneshot::channel();
         let member = Member { consumer, events, leaving, ending };
         let (wires, claims, commands) = Wires::new(bell.clone());
-        let poll = PollThread::new(settings, member, wires);
+        let poll = PollThread::new(settings, member, wires, transactions);
         const NAME: &str = "kafka-poll";
         thread::Builder::new()
             .name(NAME.to_owned())

@@ -13,6 +13,7 @@ mod position;
 mod record;
 mod sink;
 mod source;
+mod staging;
 mod tracker;
 
 pub use ack::{AckHandle, Outcome, Settled};
@@ -22,4 +23,5 @@ pub use position::{Epoch, Partition, Position};
 pub use record::{Header, Record};
 pub use sink::{PublishError, RecordSink};
 pub use source::{Claimed, RecordSource, SourceError};
+pub(crate) use staging::{Batch, Output, Staging};
 pub use tracker::{OffsetTracker, Settlement};

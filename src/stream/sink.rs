@@ -2,7 +2,7 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
-use super::Record;
+use super::{Position, Record};
 
 /// Why a record was not published.
 #[derive(Debug, thiserror::Error)]
@@ -34,15 +34,25 @@ pub enum PublishError {
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
+    /// Not published, and never to be: the input that it answers goes back unread, and whoever reads
+    /// it next publishes an answer. Only of sinks that publish and commit in one.
+    #[error("topic {topic} is not written to: the input of this record is read again")]
+    InputReturned {
+        /// The topic written to.
+        topic: String,
+    },
 }
 
-/// Publishes records. Shared by all sets in flight.
+/// Publishes what answers the records of a source. Shared by all sets in flight.
 pub trait RecordSink: Send + Sync + 'static {
-    /// Publishes `record` to `topic` and returns once the broker has acknowledged it.
+    /// Publishes `record` to `topic` and returns once the brokers have acknowledged it. It answers the
+    /// record at `answers`: a sink that publishes and commits in one transaction puts both into the
+    /// same, and outputs in the order of their inputs.
     fn publish(
         &self,
         topic: &str,
         record: Record,
+        answers: &Position,
     ) -> impl Future<Output = Result<(), PublishError>> + Send;
 
     /// Waits until nothing is in flight, at most `wait_max`.

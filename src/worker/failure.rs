@@ -61,6 +61,7 @@ impl Failure {
             Self::Publish(PublishError::Retryable { .. }) => Disposition::Retry,
             Self::Revoked
             | Self::BehindHole
+            | Self::Publish(PublishError::InputReturned { .. })
             | Self::Answer(AnswerError::Engine(EngineError::Unwanted)) => Disposition::Return,
             Self::Answer(AnswerError::Engine(EngineError::Lost { .. }))
             | Self::Publish(PublishError::Fatal { .. }) => Disposition::Fatal,
@@ -91,7 +92,11 @@ impl Failure {
                 | AnswerError::Expired { .. }
                 | AnswerError::DeadlineMissed,
             )
-            | Self::Publish(PublishError::Retryable { .. } | PublishError::Fatal { .. })
+            | Self::Publish(
+                PublishError::Retryable { .. }
+                | PublishError::Fatal { .. }
+                | PublishError::InputReturned { .. },
+            )
             | Self::Revoked
             | Self::BehindHole => Verdict::Neither,
         }
@@ -146,11 +151,13 @@ mod tests {
         let retryable = publish(|topic, reason| PublishError::Retryable { topic, reason });
         let refused = publish(|topic, reason| PublishError::Refused { topic, reason });
         let fatal = publish(|topic, reason| PublishError::Fatal { topic, reason, source: None });
+        let returned = publish(|topic, _| PublishError::InputReturned { topic });
         let cases = [
             (decode, Disposition::DeadLetter, "decode", "null_value", true),
             (refused, Disposition::DeadLetter, "publish", "output_refused", true),
             (retryable, Disposition::Retry, "publish", "output_refused", false),
             (fatal, Disposition::Fatal, "publish", "output_refused", false),
+            (returned, Disposition::Return, "publish", "output_refused", false),
             (engine(lost), Disposition::Fatal, "score", "engine", false),
             (engine(EngineError::Unwanted), Disposition::Return, "score", "engine", false),
             (

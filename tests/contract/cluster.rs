@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossrank::kafka::{
-    GroupProtocol, InProcessCluster, KafkaSink, KafkaSource, Security, Settings,
+    Delivery, GroupProtocol, InProcessCluster, KafkaSink, KafkaSource, Security, Settings,
 };
 use crossrank::stream::{Header, OffsetTracker, Record, StoredRecord};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -52,6 +52,10 @@ pub(crate) fn settings(brokers: &str, group: &str, topic: &str) -> Settings {
         uncommitted_max: OffsetTracker::UNCOMMITTED_MAX,
         // The suite wants to see everything again that is not committed.
         keep_completed: false,
+        delivery: Delivery::AtLeastOnce,
+        transaction_interval: Duration::from_millis(100),
+        transaction_records: 100,
+        transaction_timeout: Duration::from_secs(10),
         delivery_timeout: Duration::from_secs(30),
         prefetch_bytes: 8 << 20,
         record_bytes_max: suite::RECORD_BYTES_MAX,

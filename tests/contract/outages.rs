@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crossrank::kafka::{KafkaSink, KafkaSource};
-use crossrank::stream::{Claimed, PublishError, Record, RecordSink, RecordSource, SourceError};
+use crossrank::stream::{Claimed, PublishError, Record, RecordSource, SourceError};
 
 use crate::cluster::settings;
 use crate::kafka::{self, Kafka, Options};
@@ -29,13 +29,13 @@ async fn an_outage_loses_nothing_and_ends_by_itself() {
     settings.delivery_timeout = Duration::from_secs(2);
     let sink = KafkaSink::start(&settings).unwrap();
     for number in 0..10 {
-        sink.publish("sets", numbered(number)).await.unwrap();
+        sink.send("sets", numbered(number)).await.unwrap();
     }
     let mut source = KafkaSource::start(&settings).unwrap();
     let held = [claim(&mut source).await, claim(&mut source).await];
 
     kafka.kill(1);
-    match sink.publish("sets", numbered(10)).await {
+    match sink.send("sets", numbered(10)).await {
         Err(PublishError::Retryable { .. }) => {}
         other => panic!("expected to be told to try again, got {other:?}"),
     }
@@ -45,7 +45,7 @@ async fn an_outage_loses_nothing_and_ends_by_itself() {
     kafka.restart(1);
     kafka.wait_for(1);
     let until = Instant::now() + WAIT_MAX;
-    while let Err(error) = sink.publish("sets", numbered(10)).await {
+    while let Err(error) = sink.send("sets", numbered(10)).await {
         assert!(matches!(error, PublishError::Retryable { .. }), "{error:?}");
         assert!(Instant::now() < until, "{error:?}");
     }
@@ -75,12 +75,12 @@ async fn a_cluster_of_three_goes_on_when_one_is_killed() {
     let sink = KafkaSink::start(&settings).unwrap();
     let mut source = KafkaSource::start(&settings).unwrap();
     for number in 0..60 {
-        sink.publish("sets", numbered(number)).await.unwrap();
+        sink.send("sets", numbered(number)).await.unwrap();
     }
     claim(&mut source).await.ack.published();
     kafka.kill(2);
     for number in 60..120 {
-        sink.publish("sets", numbered(number)).await.unwrap();
+        sink.send("sets", numbered(number)).await.unwrap();
     }
     let mut seen = std::collections::BTreeSet::new();
     while seen.len() < 119 {
@@ -94,7 +94,7 @@ async fn a_cluster_of_three_goes_on_when_one_is_killed() {
 /// `settings` is that of a group whose commits are all at the end.
 async fn a_close_without_a_broker_ends(kafka: &mut Kafka, settings: &crossrank::kafka::Settings) {
     let sink = KafkaSink::start(settings).unwrap();
-    sink.publish("sets", numbered(11)).await.unwrap();
+    sink.send("sets", numbered(11)).await.unwrap();
     let mut source = KafkaSource::start(settings).unwrap();
     let last = claim(&mut source).await;
     assert_eq!(
@@ -126,7 +126,7 @@ async fn a_topic_that_is_deleted_ends_the_source(
     settings.startup_timeout = Duration::from_secs(5);
     let mut source = KafkaSource::start(&settings).unwrap();
     let sink = KafkaSink::start(&settings).unwrap();
-    sink.publish("short-lived", numbered(0)).await.unwrap();
+    sink.send("short-lived", numbered(0)).await.unwrap();
     claim(&mut source).await.ack.published();
     kafka::delete_topic(&kafka.brokers(), "short-lived").await;
     match tokio::time::timeout(WAIT_MAX, source.claim()).await.unwrap() {

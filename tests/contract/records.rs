@@ -4,9 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossrank::stream::{Header, PublishError, Record, RecordSink, RecordSource};
+use crossrank::stream::{
+    Epoch, Header, Partition, Position, PublishError, Record, RecordSink, RecordSource,
+};
 
 use crate::suite::{DRAIN, Harness, RECORD_BYTES_MAX, claim};
+
+/// The place of a record that answers nothing.
+fn no_input() -> Position {
+    let partition = Partition { topic: "none".into(), index: 0 };
+    Position { partition, offset: 0, epoch: Epoch::default() }
+}
 
 pub(crate) async fn a_record_comes_back_as_it_was_written<H: Harness>(h: &H) {
     let topic = h.topic(1).await;
@@ -38,7 +46,7 @@ pub(crate) async fn a_record_comes_back_as_it_was_written<H: Harness>(h: &H) {
     let sink = h.sink().await;
     let mut source = h.source("round trip", &topic, DRAIN).await;
     for record in records {
-        sink.publish(&topic, record.clone()).await.unwrap();
+        sink.publish(&topic, record.clone(), &no_input()).await.unwrap();
         let mut claimed = claim(&mut source).await;
         claimed.ack.published();
         if record.timestamp_ms.is_none() {
@@ -58,7 +66,8 @@ pub(crate) async fn a_published_record_can_be_read<H: Harness>(h: &H) {
             let key = Some(format!("key {}", number % 7).into());
             let value = Some(number.to_string().into());
             tokio::spawn(async move {
-                sink.publish(&topic, Record { key, value, ..Record::default() }).await
+                let record = Record { key, value, ..Record::default() };
+                sink.publish(&topic, record, &no_input()).await
             })
         })
         .collect();
@@ -81,10 +90,10 @@ pub(crate) async fn a_record_that_is_too_large_is_refused<H: Harness>(h: &H) {
     let sink = h.sink().await;
     let of_size =
         |bytes: usize| Record { value: Some(vec![b'x'; bytes].into()), ..Record::default() };
-    match sink.publish(&topic, of_size(RECORD_BYTES_MAX + 1)).await {
+    match sink.publish(&topic, of_size(RECORD_BYTES_MAX + 1), &no_input()).await {
         Err(PublishError::Refused { topic: named, .. }) => assert_eq!(named, topic),
         other => panic!("{}: expected a refusal, got {other:?}", h.name()),
     }
-    sink.publish(&topic, of_size(RECORD_BYTES_MAX / 2)).await.unwrap();
+    sink.publish(&topic, of_size(RECORD_BYTES_MAX / 2), &no_input()).await.unwrap();
     assert_eq!(h.records(&topic).await.len(), 1, "{}", h.name());
 }

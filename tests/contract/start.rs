@@ -6,7 +6,7 @@ use crossrank::kafka::{
     Credentials, InProcessCluster, KafkaSink, KafkaSource, Sasl, Secret, Settings, StartError,
     probe,
 };
-use crossrank::stream::{PublishError, Record, RecordSink, RecordSource, SourceError};
+use crossrank::stream::{PublishError, Record, RecordSource, SourceError};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -155,7 +155,7 @@ async fn carries_a_record(settings: &Settings) {
     probe(&settings, &["sets"]).unwrap();
     let sink = KafkaSink::start(&settings).unwrap();
     let record = Record { value: Some("a set".into()), ..Record::default() };
-    sink.publish("sets", record).await.unwrap();
+    sink.send("sets", record).await.unwrap();
     let mut source = KafkaSource::start(&settings).unwrap();
     let claimed = tokio::time::timeout(Duration::from_secs(30), source.claim()).await.unwrap();
     claimed.unwrap().ack.published();
@@ -170,7 +170,7 @@ async fn a_stranger_may_do_nothing(settings: &Settings) {
         other => panic!("expected a denied topic, got {other:?}"),
     }
     let sink = KafkaSink::start(settings).unwrap();
-    match sink.publish("sets", Record::default()).await {
+    match sink.send("sets", Record::default()).await {
         Err(PublishError::Fatal { reason, .. }) => assert!(reason.contains("Write"), "{reason}"),
         other => panic!("expected a fatal error, got {other:?}"),
     }

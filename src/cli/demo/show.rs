@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::answer::Answer;
 use super::table;
 use super::{CliError, Config, KafkaSink, KafkaSource, print};
-use crate::stream::{Record, RecordSink, RecordSource};
+use crate::stream::{Record, RecordSource};
 use crate::wire::{self, CandidateSet};
 
 const SAMPLES: &str = include_str!("sets.jsonl");
@@ -101,7 +101,7 @@ impl Show {
             let value = in_round(value, number / self.samples.len());
             let record = Record { value: Some(value), ..Record::default() };
             let (producer, topic) = (Arc::clone(&self.producer), self.input_topic.clone());
-            sending.spawn(async move { producer.publish(&topic, record).await });
+            sending.spawn(async move { producer.send(&topic, record).await });
         }
         while let Some(sent) = sending.join_next().await {
             let sent = sent.map_err(|error| CliError::Panicked { reason: error.to_string() })?;

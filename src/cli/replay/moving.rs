@@ -12,7 +12,7 @@ use super::pace::Pace;
 use super::summary::Summary;
 use crate::cli::CliError;
 use crate::kafka::ReadError;
-use crate::stream::{Record, RecordSink, StoredRecord};
+use crate::stream::{Epoch, Partition, Position, Record, RecordSink, StoredRecord};
 
 /// What is put back, and how.
 #[derive(Clone, Debug)]
@@ -196,7 +196,10 @@ impl<'a, K: RecordSink, W: Write> Moving<'a, K, W> {
         let (sink, to) = (self.sink, &self.plan.filter.topic);
         let record = letter.restore();
         let bytes = record.bytes();
-        self.in_flight.push(way, bytes, sink.publish(to, record));
+        let partition = Partition { topic: topic.into(), index: partition };
+        let answers = Position { partition, offset, epoch: Epoch::default() };
+        let sending = async move { sink.publish(to, record, &answers).await };
+        self.in_flight.push(way, bytes, sending);
         Ok(())
     }
 

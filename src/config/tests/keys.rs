@@ -50,6 +50,11 @@ fn base(key: &str) -> Given {
             .flag("kafka.security.sasl.mechanism", "plain")
             .flag("kafka.security.sasl.username", "u")
             .flag("kafka.security.sasl.password_file", "Cargo.toml"),
+        "kafka.transaction_interval_ms"
+        | "kafka.transaction_records"
+        | "kafka.transaction_timeout_ms" => {
+            given.flag("kafka.delivery", "exactly-once").flag("worker.sets_max", "100000")
+        }
         _ => given,
     }
 }
@@ -70,6 +75,10 @@ fn all_fields(given: &Given) -> String {
         keep_completed,
         group_protocol,
         instance_id,
+        delivery,
+        transaction_interval,
+        transaction_records,
+        transaction_timeout,
         delivery_timeout,
         startup_timeout,
         prefetch_bytes,
@@ -85,12 +94,15 @@ fn all_fields(given: &Given) -> String {
         drain_timeout,
         rebalance_timeout,
         commit_interval,
+        transaction_interval,
+        transaction_timeout,
         delivery_timeout,
         startup_timeout,
     ];
     let group = (group_protocol, instance_id, uncommitted_max, keep_completed);
+    let delivery = (delivery, transaction_records);
     let bytes = [prefetch_bytes, record_bytes_max];
-    format!("{config:?} {password} {times:?} {bytes:?} {client:?} {group:?}")
+    format!("{config:?} {password} {times:?} {bytes:?} {client:?} {group:?} {delivery:?}")
 }
 
 #[test]

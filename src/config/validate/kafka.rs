@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::Check;
 use crate::config::raw::{self, Mechanism};
-use crate::kafka::{Credentials, GroupProtocol, Sasl, Secret, Security, Settings};
+use crate::kafka::{Credentials, Delivery, GroupProtocol, Sasl, Secret, Security, Settings};
 
 const USERNAME: &str = "kafka.security.sasl.username";
 const PASSWORD: &str = "kafka.security.sasl.password";
@@ -24,6 +24,7 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
         raw::GroupProtocol::Consumer => GroupProtocol::Consumer,
     };
     timeouts(check, group_protocol);
+    let delivery = delivery(check);
     let kafka = &check.raw.values.kafka;
     let session = kafka.session_timeout_ms;
     let drain = kafka.drain_timeout_ms;
@@ -41,6 +42,10 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
         commit_interval: Duration::from_millis(kafka.commit_interval_ms),
         uncommitted_max: kafka.uncommitted_max,
         keep_completed: kafka.keep_completed,
+        delivery,
+        transaction_interval: Duration::from_millis(kafka.transaction_interval_ms),
+        transaction_records: kafka.transaction_records,
+        transaction_timeout: Duration::from_millis(kafka.transaction_timeout_ms),
         delivery_timeout: Duration::from_millis(kafka.delivery_timeout_ms),
         prefetch_bytes: kafka.prefetch_bytes,
         record_bytes_max: kafka.record_bytes_max,
@@ -80,6 +85,55 @@ fn timeouts(check: &mut Check<'_>, group_protocol: GroupProtocol) {
         format!("{session} is more than kafka.rebalance_timeout_ms, {rebalance}"),
         "lower it, or raise kafka.rebalance_timeout_ms",
     );
+}
+
+/// Each way of delivery has keys of its own; those of the other one do nothing.
+fn delivery(check: &mut Check<'_>) -> Delivery {
+    let kafka = &check.raw.values.kafka;
+    let (interval, timeout) = (kafka.transaction_interval_ms, kafka.transaction_timeout_ms);
+    let (records, sets) = (kafka.transaction_records, check.raw.values.worker.sets_max);
+    let keeps_completed = kafka.keep_completed;
+    let (delivery, name, idle): (_, _, &[&str]) = match kafka.delivery {
+        raw::Delivery::AtLeastOnce => (
+            Delivery::AtLeastOnce,
+            "at-least-once",
+            &[
+                "kafka.transaction_interval_ms",
+                "kafka.transaction_records",
+                "kafka.transaction_timeout_ms",
+            ],
+        ),
+        raw::Delivery::ExactlyOnce => {
+            (Delivery::ExactlyOnce, "exactly-once", &["kafka.commit_interval_ms"])
+        }
+    };
+    for key in idle {
+        let wrong = format!("has no effect with kafka.delivery = \"{name}\"");
+        check.relation(!check.is_given(key), &[key, "kafka.delivery"], wrong, "remove it");
+    }
+    if delivery == Delivery::AtLeastOnce {
+        return delivery;
+    }
+    const KEEP: &str = "kafka.keep_completed";
+    check.relation(
+        !(keeps_completed && check.is_given(KEEP)),
+        &[KEEP, "kafka.delivery"],
+        "has no effect with kafka.delivery = \"exactly-once\"".to_owned(),
+        "remove it: nothing above a commit has been published",
+    );
+    check.relation(
+        interval < timeout,
+        &["kafka.transaction_interval_ms", "kafka.transaction_timeout_ms"],
+        format!("{interval} is not less than kafka.transaction_timeout_ms, {timeout}"),
+        "set it to 100 or so",
+    );
+    check.relation(
+        records <= sets || !check.is_given("kafka.transaction_records"),
+        &["kafka.transaction_records", "worker.sets_max"],
+        format!("{records} is more than worker.sets_max, {sets}, so that many never wait"),
+        "lower it, or raise worker.sets_max",
+    );
+    delivery
 }
 
 /// The list without spaces.

@@ -18,7 +18,7 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Reranking> {
         limits,
         cuts: rank::Cuts { top_n: values.rank.top_n, min_score: values.rank.min_score },
         context,
-        deadlines: deadlines(&values.worker),
+        deadlines: deadlines(&values.worker, &values.kafka),
         context_tokenizer: values.context.tokenizer.clone().filter(|_| values.context.enabled),
         results: match values.output.results {
             raw::Results::Full => wire::Results::Full,
@@ -108,7 +108,12 @@ fn limits(check: &mut Check<'_>) -> wire::Limits {
     }
 }
 
-fn deadlines(worker: &raw::Worker) -> worker::Deadlines {
+fn deadlines(worker: &raw::Worker, kafka: &raw::Kafka) -> worker::Deadlines {
+    // An output becomes visible with its transaction.
+    let transaction_ms = match kafka.delivery {
+        raw::Delivery::AtLeastOnce => 0,
+        raw::Delivery::ExactlyOnce => kafka.transaction_interval_ms,
+    };
     worker::Deadlines {
         late: match worker.late {
             raw::LatePolicy::Passthrough => worker::LatePolicy::Passthrough,
@@ -116,7 +121,7 @@ fn deadlines(worker: &raw::Worker) -> worker::Deadlines {
             raw::LatePolicy::Fail => worker::LatePolicy::Fail,
             raw::LatePolicy::Late => worker::LatePolicy::Late,
         },
-        reserve: Duration::from_millis(worker.deadline_reserve_ms),
+        reserve: Duration::from_millis(worker.deadline_reserve_ms + transaction_ms),
     }
 }
 

@@ -45,10 +45,14 @@ pub(super) fn checked(check: &mut Check<'_>) -> worker::Settings {
         dead_letter_topic: worker.dead_letter_topic.clone(),
         sets_max: worker.sets_max,
         bytes_max: worker.bytes_max,
-        ordering: match worker.ordering {
-            raw::Ordering::Unordered => worker::OutputOrder::Unordered,
-            raw::Ordering::Key => worker::OutputOrder::Key,
-            raw::Ordering::Partition => worker::OutputOrder::Partition,
+        ordering: match (kafka.delivery, worker.ordering) {
+            // Transactions keep the order of a partition, and so that of each key. To publish one after
+            // another besides would put one output of a lane into each.
+            (raw::Delivery::ExactlyOnce, _) | (_, raw::Ordering::Unordered) => {
+                worker::OutputOrder::Unordered
+            }
+            (_, raw::Ordering::Key) => worker::OutputOrder::Key,
+            (_, raw::Ordering::Partition) => worker::OutputOrder::Partition,
         },
         breaker: worker::BreakerSettings {
             run_max: Some(worker.breaker_run_max).filter(|&max| max > 0),

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use crate::stream::{PublishError, Record, RecordSink};
+use crate::stream::{Position, PublishError, Record, RecordSink};
 
 /// Writes to a [`super::LocalBroker`]. A record is readable as soon as its publish returns.
 #[derive(Clone, Debug)]
@@ -37,7 +37,12 @@ impl LocalSink {
 }
 
 impl RecordSink for LocalSink {
-    async fn publish(&self, topic: &str, record: Record) -> Result<(), PublishError> {
+    async fn publish(
+        &self,
+        topic: &str,
+        record: Record,
+        _answers: &Position,
+    ) -> Result<(), PublishError> {
         // Lets others run, as a round trip to a broker does.
         tokio::task::yield_now().await;
         let mut state = self.shared.lock();

@@ -1,8 +1,14 @@
 use super::*;
-use crate::stream::{PublishError, RecordSink, RecordSource, SourceError};
+use crate::stream::{Epoch, Partition, Position, PublishError, RecordSink, RecordSource, SourceError};
 
 fn record(value: &str) -> Record {
     Record { value: Some(value.to_owned().into()), ..Record::default() }
+}
+
+/// The place of a record that answers nothing.
+fn nowhere() -> Position {
+    let partition = Partition { topic: "none".into(), index: 0 };
+    Position { partition, offset: 0, epoch: Epoch::default() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +123,7 @@ async fn injected_failures_come_in_order_and_end() {
     let sink = broker.sink();
     let mut outcomes = Vec::new();
     for _ in 0..5 {
-        outcomes.push(sink.publish("out", record("v")).await);
+        outcomes.push(sink.publish("out", record("v"), &nowhere()).await);
     }
     assert!(matches!(
         outcomes[..],
@@ -161,8 +167,9 @@ async fn a_close_gives_up_at_its_limit() {
 async fn a_condition_is_looked_at_again_after_every_change() {
     let broker = LocalBroker::new().topic("out", 1);
     let sink = broker.sink();
+    let nowhere = nowhere();
     let (published, ()) = tokio::join!(
-        sink.publish("out", record("v")),
+        sink.publish("out", record("v"), &nowhere),
         broker.until(|broker| broker.records("out").len() == 1)
     );
     published.unwrap();

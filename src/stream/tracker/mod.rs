@@ -182,6 +182,18 @@ impl OffsetTracker {
         Some(first.map_or(next, |(&first, _)| first.min(next)))
     }
 
+    /// What was committed last for `partition`, or where reading began.
+    pub fn committed_of(&self, partition: &Partition) -> Option<i64> {
+        self.partitions.get(partition)?.committed
+    }
+
+    /// Whether the record at `offset` ended without an output and is not claimed again: nothing from
+    /// there on will be committed under this assignment.
+    pub fn is_held(&self, partition: &Partition, offset: i64) -> bool {
+        let open = self.partitions.get(partition).and_then(|a| a.open.get(&offset));
+        open.is_some_and(|open| open.held)
+    }
+
     /// Every partition whose committable offset moved, with that offset.
     pub fn all_committable(&self) -> Vec<(Partition, i64)> {
         let partitions = self.partitions.keys();

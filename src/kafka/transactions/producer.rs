@@ -1,0 +1,186 @@
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::oneshot;
+
+use super::broken::{Broken, Call};
+use crate::kafka::client;
+use crate::kafka::context::{Context, Event};
+use crate::kafka::error::{StartError, creation_error};
+use crate::kafka::headers;
+use crate::kafka::reach::{Reach, principal};
+use crate::kafka::settings::Settings;
+use crate::stream::{Output, Position};
+
+/// One call at most, so that a stop is noticed and what librdkafka reports is served.
+pub(super) const CALL_MAX: Duration = Duration::from_secs(1);
+/// Serves reports while the client waits for room or for its next try.
+const SERVE_MAX: Duration = Duration::from_millis(100);
+
+/// A producer of one transactional id. One that has failed is dropped, and another one takes over.
+pub(super) struct Transactional {
+    producer: BaseProducer<Context>,
+    pub(super) events: Receiver<Event>,
+}
+
+/// What became of a record that was handed to the client.
+pub(super) type Report = oneshot::Receiver<Result<(), RDKafkaErrorCode>>;
+
+// === impl Transactional ===
+
+impl Transactional {
+    /// Creates the client. Reaches for nothing yet.
+    pub(super) fn new(settings: &Settings, id: &str) -> Result<Self, StartError> {
+        let (context, events) = Context::new("producer", settings);
+        let config = client::transactional(settings, id);
+        let producer = config.create_with_context(context).map_err(creation_error)?;
+        Ok(Self { producer, events })
+    }
+
+    /// Reaches for the brokers and makes the transactional id its own. Blocks, for `startup_timeout` at
+    /// most.
+    pub(super) fn start(settings: &Settings, id: &str) -> Result<Self, StartError> {
+        let transactional = Self::new(settings, id)?;
+        let until = Instant::now() + settings.startup_timeout;
+        let mut reach = Reach::new(settings, &transactional.events, until);
+        let Self { producer, .. } = &transactional;
+        loop {
+            producer.poll(Duration::ZERO);
+            reach.listen()?;
+            // Known from the first answer of any broker; asking for transactions says less of what is wrong.
+            let known = producer.client().fetch_cluster_id(reach.request_max() / 4).is_some();
+            let detail = match known.then(|| transactional.own()) {
+                Some(Call::Done) => break,
+                Some(Call::Broken(Broken::Fatal(detail))) => {
+                    let (id, principal) = (id.to_owned(), principal(settings));
+                    return Err(StartError::Transactions { id, principal, detail });
+                }
+                Some(Call::Again(detail)) => Some(detail),
+                Some(Call::Broken(
+                    Broken::Abort(detail) | Broken::Replace(detail) | Broken::Fenced(detail),
+                )) => Some(detail),
+                None => None,
+            };
+            if reach.is_over() {
+                return Err(match detail {
+                    Some(detail) => StartError::NotReady {
+                        subject: "the coordinator of transactions".to_owned(),
+                        waited: settings.startup_timeout,
+                        detail,
+                    },
+                    None => reach.give_up("the cluster", RDKafkaErrorCode::OperationTimedOut),
+                });
+            }
+        }
+        Ok(transactional)
+    }
+
+    /// Makes the transactional id this producer's own: a transaction that an earlier one has left open
+    /// is aborted, and one whose commit was under way is completed.
+    pub(super) fn own(&self) -> Call {
+        Call::of(self.producer.init_transactions(CALL_MAX))
+    }
+
+    pub(super) fn begin(&self) -> Call {
+        Call::of(self.producer.begin_transaction())
+    }
+
+    /// Hands a record to the client, which copies it. What becomes of it is told by the report.
+    pub(super) fn send(&self, output: &Output) -> Result<Report, Call> {
+        let (report, reported) = oneshot::channel();
+        let record = &output.record;
+        let mut message = BaseRecord::<[u8], [u8], _> {
+            topic: &output.topic,
+            partition: None,
+            payload: record.value.as_deref(),
+            key: record.key.as_deref(),
+            timestamp: record.timestamp_ms,
+            headers: headers::write(&record.headers),
+            delivery_opaque: Box::new(report),
+        };
+        loop {
+            let Err((error, back)) = self.producer.send(message) else { return Ok(reported) };
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidRecord);
+            if code != RDKafkaErrorCode::QueueFull {
+                // As the brokers' refusal would be told.
+                let _told = back.delivery_opaque.send(Err(code));
+                return match error {
+                    KafkaError::MessageProduction(_) => Ok(reported),
+                    other => Err(Call::of(Err(other))),
+                };
+            }
+            message = back;
+            self.producer.poll(SERVE_MAX);
+        }
+    }
+
+    pub(super) fn send_offsets(&self, offsets: &[Position], group: &ConsumerGroupMetadata) -> Call {
+        let offsets = match list(offsets, |position| Offset::Offset(position.offset)) {
+            Ok(offsets) => offsets,
+            Err(error) => return Call::Broken(Broken::Abort(error.to_string())),
+        };
+        Call::of(self.producer.send_offsets_to_transaction(&offsets, group, CALL_MAX))
+    }
+
+    pub(super) fn commit(&self) -> Call {
+        Call::of(self.producer.commit_transaction(CALL_MAX))
+    }
+
+    /// Aborts what was begun.
+    pub(super) fn abort(&self) -> Call {
+        // What is on its way is waited for: to forget it would tear the sequence of the producer. Its
+        // reports have to be served before, as librdkafka only counts them.
+        self.producer.purge(PurgeConfig::default().queue());
+        match self.producer.flush(CALL_MAX) {
+            Ok(()) => Call::of(self.producer.abort_transaction(CALL_MAX)),
+            Err(error) => Call::of(Err(error)),
+        }
+    }
+
+    pub(super) fn serve(&self) {
+        self.producer.poll(SERVE_MAX);
+    }
+}
+
+/// What is committed in these partitions, when no transaction is under way in them. `None` where the
+/// brokers do not say for now.
+pub(super) fn committed(settings: &Settings, offsets: &[Position]) -> Option<Vec<Position>> {
+    let (context, _events) = Context::new("look-up", settings);
+    let consumer: BaseConsumer<Context> =
+        client::consumer(settings, 1).create_with_context(context).ok()?;
+    let asked = list(offsets, |_| Offset::Invalid).ok();
+    let committed = asked.and_then(|asked| consumer.committed_offsets(asked, CALL_MAX * 5).ok());
+    // Closing a consumer has no time limit of its own, and nobody has to wait for it.
+    let dropped = thread::Builder::new().name("kafka-look-up".to_owned());
+    drop(dropped.spawn(move || drop(consumer)));
+    let committed = committed?;
+    let known = offsets.iter().filter_map(|position| {
+        let Position { partition, epoch, .. } = position.clone();
+        let found = committed.find_partition(&partition.topic, partition.index)?;
+        found.error().ok()?;
+        match found.offset() {
+            Offset::Offset(offset) => Some(Position { partition, offset, epoch }),
+            // Nothing is committed yet.
+            _ => Some(Position { partition, offset: -1, epoch }),
+        }
+    });
+    let known: Vec<Position> = known.collect();
+    (known.len() == offsets.len()).then_some(known)
+}
+
+fn list(
+    offsets: &[Position],
+    offset: impl Fn(&Position) -> Offset,
+) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for position in offsets {
+        let partition = &position.partition;
+        list.add_partition_offset(&partition.topic, partition.index, offset(position))?;
+    }
+    Ok(list)
+}

@@ -1,0 +1,328 @@
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use tracing::{debug, info, warn};
+
+use super::broken::{Broken, Call};
+use super::producer::{Report, Transactional, committed};
+use super::{Ended, Job};
+use crate::kafka::context::Event;
+use crate::kafka::error::{Meaning, StartError};
+use crate::kafka::settings::Settings;
+use crate::kafka::source::Bell;
+use crate::stream::{Batch, Output, Position, PublishError};
+
+/// Between two looks at what librdkafka reports while there is nothing to do.
+const IDLE_MAX: Duration = Duration::from_millis(100);
+/// Between two log lines about the same trouble.
+const REMIND_INTERVAL: Duration = Duration::from_secs(30);
+/// Between two producers, where one after the other fails.
+const REPLACE_WAIT: Duration = Duration::from_secs(1);
+/// So often in a row a named instance takes its transactional id back before it says that two have it.
+const FENCED_MAX: usize = 3;
+
+/// Carries out transactions, one after the other.
+pub(super) struct TransactionThread {
+    settings: Settings,
+    id: String,
+    /// `None` while a new one is needed.
+    producer: Option<Transactional>,
+    jobs: Receiver<Job>,
+    ended: Sender<Ended>,
+    bell: Bell,
+    /// Since when nothing was committed, and when that was last told.
+    trouble: Option<(Instant, Instant)>,
+    /// Without a commit in between.
+    fenced: usize,
+}
+
+/// The source is gone, and nobody waits for the transaction any more.
+struct Stopping;
+
+// === impl TransactionThread ===
+
+impl TransactionThread {
+    /// Reaches for the brokers and for transactions. Blocks, for `startup_timeout` at most.
+    pub(super) fn start(
+        settings: &Settings,
+        jobs: Receiver<Job>,
+        ended: Sender<Ended>,
+        bell: Bell,
+    ) -> Result<(), StartError> {
+        // A process of its own has an id of its own: which of two processes may commit, the group's
+        // generation decides (KIP-447). A named instance that is back takes over at once from the one
+        // before it.
+        let instance = settings.instance_id.clone();
+        let instance = instance.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
+        let id = format!("{}-{instance}", settings.group);
+        let producer = Transactional::start(settings, &id)?;
+        let this = Self {
+            settings: settings.clone(),
+            id,
+            producer: Some(producer),
+            jobs,
+            ended,
+            bell,
+            trouble: None,
+            fenced: 0,
+        };
+        const NAME: &str = "kafka-transact";
+        let started = thread::Builder::new().name(NAME.to_owned()).spawn(move || this.run());
+        started.map(drop).map_err(|source| StartError::Thread { name: NAME, source })
+    }
+
+    fn run(mut self) {
+        loop {
+            match self.jobs.recv_timeout(IDLE_MAX) {
+                Ok(job) => {
+                    let Ok(ended) = self.perform(job) else { return };
+                    if self.ended.send(ended).is_err() {
+                        return;
+                    }
+                    self.bell.ring();
+                }
+                Err(RecvTimeoutError::Timeout) => self.serve(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// One transaction, to its end.
+    fn perform(&mut self, job: Job) -> Result<Ended, Stopping> {
+        let mut reports = Vec::with_capacity(job.batch.outputs.len());
+        let mut broken = match self.attempt(&job, &mut reports)? {
+            None => {
+                self.goes_on();
+                return Ok(Ended { committed: job.batch, ..Ended::default() });
+            }
+            Some(broken) => broken,
+        };
+        if let Broken::Abort(reason) = &broken {
+            debug!(reason, "a transaction is aborted");
+            broken = match self.call(Transactional::abort)? {
+                None => broken,
+                // It could not be aborted: that takes another producer.
+                Some(worse) => worse,
+            };
+        }
+        let batch = job.batch;
+        match broken {
+            Broken::Abort(reason) => {
+                self.trouble(&reason);
+                Ok(self.aborted(batch, reports, &reason))
+            }
+            Broken::Fatal(reason) => Ok(self.failed(batch, reason)),
+            Broken::Fenced(reason) => {
+                self.fenced += 1;
+                if self.settings.instance_id.is_some() && self.fenced > FENCED_MAX {
+                    let reason = format!(
+                        "another worker uses the transactional id {}: kafka.instance_id must differ \
+                         between workers ({reason})",
+                        self.id
+                    );
+                    return Ok(self.failed(batch, reason));
+                }
+                self.replaced(batch, &reason)
+            }
+            Broken::Replace(reason) => self.replaced(batch, &reason),
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        job: &Job,
+        reports: &mut Vec<Report>,
+    ) -> Result<Option<Broken>, Stopping> {
+        if self.producer.is_none() {
+            return Ok(Some(Broken::Replace("the last producer has failed".to_owned())));
+        }
+        if let Some(broken) = self.call(Transactional::begin)? {
+            return Ok(Some(broken));
+        }
+        for output in &job.batch.outputs {
+            match self.producer.as_ref().map(|producer| producer.send(output)) {
+                Some(Ok(report)) => reports.push(report),
+                Some(Err(Call::Broken(broken))) => return Ok(Some(broken)),
+                Some(Err(Call::Again(reason))) => return Ok(Some(Broken::Abort(reason))),
+                Some(Err(Call::Done)) | None => {}
+            }
+        }
+        // Something was refused before it was sent: the rest must not go without it.
+        if let Some(code) = reports.iter_mut().find_map(|report| report.try_recv().ok()?.err()) {
+            return Ok(Some(Broken::Abort(code.to_string())));
+        }
+        let (offsets, group) = (&job.batch.offsets, &job.group);
+        if let Some(broken) = self.call(|producer| producer.send_offsets(offsets, group))? {
+            return Ok(Some(broken));
+        }
+        self.call(Transactional::commit)
+    }
+
+    /// Makes a call until it comes to something; `None` is success. Where it comes to nothing for so long
+    /// that the coordinator has aborted the transaction by itself, the producer has to go.
+    fn call(&mut self, call: impl Fn(&Transactional) -> Call) -> Result<Option<Broken>, Stopping> {
+        let since = Instant::now();
+        loop {
+            let Some(producer) = &self.producer else {
+                return Ok(Some(Broken::Replace("the producer has failed".to_owned())));
+            };
+            match call(producer) {
+                Call::Done => return Ok(None),
+                Call::Broken(broken) => return Ok(Some(broken)),
+                Call::Again(reason) => {
+                    producer.serve();
+                    if self.is_stopping() {
+                        return Err(Stopping);
+                    }
+                    self.trouble(&reason);
+                    if since.elapsed() > self.settings.transaction_timeout {
+                        return Ok(Some(Broken::Replace(reason)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// None of it will be seen. What the brokers refused is told so, the rest goes again.
+    fn aborted(&self, batch: Batch, mut reports: Vec<Report>, why: &str) -> Ended {
+        let mut ended = Ended::default();
+        let mut reports = reports.drain(..);
+        for output in batch.outputs {
+            let report = reports.next().and_then(|mut report| report.try_recv().ok()?.err());
+            match report.map(|code| (Meaning::of(code), code)) {
+                Some((Meaning::RecordRefused, code)) => {
+                    let reason = code.to_string();
+                    output.failed(|topic| PublishError::Refused { topic, reason: reason.clone() });
+                }
+                Some((Meaning::TopicUnauthorized, code)) => {
+                    let reason =
+                        format!("not authorised; grant Write on {} ({code})", output.topic);
+                    ended.failed.get_or_insert(reason.clone());
+                    fail(output, &reason);
+                }
+                Some(_) | None => ended.again.push(output),
+            }
+        }
+        debug!(why, again = ended.again.len(), "a transaction was aborted");
+        ended
+    }
+
+    fn failed(&self, batch: Batch, reason: String) -> Ended {
+        let reason = format!(
+            "{reason}; transactional id {}: grant Write and Describe on transactional ids that begin with \
+             {}-, Read on the group, and Write on the topics",
+            self.id, self.settings.group
+        );
+        for output in batch.outputs {
+            fail(output, &reason);
+        }
+        Ended { failed: Some(reason), ..Ended::default() }
+    }
+
+    /// Another producer takes over, which ends the transaction one way or the other. What is committed
+    /// tells which: no other worker commits in a partition that is still ours, and where it is not, the
+    /// output is answered as one of an earlier assignment.
+    fn replaced(&mut self, batch: Batch, why: &str) -> Result<Ended, Stopping> {
+        warn!(why, id = self.id, "the transactional producer is replaced");
+        self.trouble(why);
+        if let Some(failed) = self.take_over()? {
+            return Ok(self.failed(batch, failed));
+        }
+        let now = loop {
+            match committed(&self.settings, &batch.offsets) {
+                Some(now) => break now,
+                None if self.is_stopping() => return Err(Stopping),
+                None => self.trouble("the brokers do not say what is committed"),
+            }
+        };
+        Ok(sort(batch, &now))
+    }
+
+    /// Creates producers until one owns the transactional id. A reason is final.
+    fn take_over(&mut self) -> Result<Option<String>, Stopping> {
+        loop {
+            // The old one first: two of one id would fence each other.
+            self.producer = None;
+            match Transactional::new(&self.settings, &self.id) {
+                Ok(producer) => self.producer = Some(producer),
+                Err(error) => return Ok(Some(error.to_string())),
+            }
+            match self.call(Transactional::own)? {
+                None => return Ok(None),
+                Some(Broken::Fatal(reason)) => return Ok(Some(reason)),
+                Some(Broken::Abort(reason) | Broken::Replace(reason) | Broken::Fenced(reason)) => {
+                    self.trouble(&reason);
+                    self.pause(REPLACE_WAIT)?;
+                }
+            }
+        }
+    }
+
+    fn pause(&self, wait: Duration) -> Result<(), Stopping> {
+        let until = Instant::now() + wait;
+        while Instant::now() < until {
+            if self.is_stopping() {
+                return Err(Stopping);
+            }
+            self.serve();
+        }
+        Ok(())
+    }
+
+    /// One job at a time: while it is carried out, none is there.
+    fn is_stopping(&self) -> bool {
+        matches!(self.jobs.try_recv(), Err(TryRecvError::Disconnected))
+    }
+
+    fn serve(&self) {
+        let Some(producer) = &self.producer else { return };
+        producer.serve();
+        for event in producer.events.try_iter() {
+            if let Event::Failed(code, reason) = event {
+                debug!(%code, reason, "the transactional producer reports an error");
+            }
+        }
+    }
+
+    fn trouble(&mut self, reason: &str) {
+        let now = Instant::now();
+        match &mut self.trouble {
+            None => self.trouble = Some((now, now)),
+            // Rebalances and elections abort a transaction now and then; what lasts is told.
+            Some((since, told)) if now - *told >= REMIND_INTERVAL => {
+                let seconds = (now - *since).as_secs();
+                warn!(reason, seconds, "no transaction is committed; tried again");
+                *told = now;
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn goes_on(&mut self) {
+        self.fenced = 0;
+        if let Some((since, told)) = self.trouble.take()
+            && told > since
+        {
+            info!(seconds = since.elapsed().as_secs(), "transactions are committed again");
+        }
+    }
+}
+
+fn fail(output: Output, reason: &str) {
+    output.failed(|topic| PublishError::Fatal { topic, reason: reason.to_owned(), source: None });
+}
+
+/// Splits a batch whose transaction has ended unheard, by what is committed now.
+fn sort(batch: Batch, now: &[Position]) -> Ended {
+    let (done, _): (Vec<Position>, Vec<Position>) =
+        batch.offsets.into_iter().partition(|position| now.contains(position));
+    let is_done = |output: &Output| {
+        done.iter().any(|position| {
+            position.partition == output.position.partition
+                && position.epoch == output.position.epoch
+        })
+    };
+    let (outputs, again) = batch.outputs.into_iter().partition(is_done);
+    Ended { committed: Batch { outputs, offsets: done }, again, failed: None }
+}
