@@ -58,6 +58,12 @@ fn whatever_goes_wrong_no_record_is_lost_and_few_come_twice() {
     assert!(report.is_clean(), "{report}");
 }
 
+#[test]
+fn whatever_goes_wrong_in_transactions_no_record_is_lost_and_none_comes_twice() {
+    let Some(report) = run(plan(Delivery::ExactlyOnce)) else { return };
+    assert!(report.is_clean(), "{report}");
+}
+
 /// An audit that cannot fail proves nothing.
 #[test]
 fn workers_that_commit_before_they_publish_are_found_out() {

@@ -264,6 +264,7 @@ impl Kafka {
              share.coordinator.state.topic.replication.factor={replicas}\n\
              share.coordinator.state.topic.min.isr={in_sync}\n\
              offsets.topic.num.partitions=1\ntransaction.state.log.num.partitions=1\n\
+             transaction.abort.timed.out.transaction.cleanup.interval.ms=1000\n\
              group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\n\
              group.consumer.min.session.timeout.ms=1000\n\
              group.consumer.session.timeout.ms=3000\n\

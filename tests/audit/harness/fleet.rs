@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::inputs;
-use super::worker::{BATCH_BYTES, Delivery, Role, SESSION_TIMEOUT, UNCOMMITTED_MAX};
+use super::worker::{
+    BATCH_BYTES, Delivery, Role, SESSION_TIMEOUT, TRANSACTION_TIMEOUT, UNCOMMITTED_MAX,
+};
 
 /// Names a folder in which the workers' logs stay.
 const LOGS: &str = "CROSSRANK_AUDIT_LOGS";
@@ -214,29 +216,26 @@ fn tail(log: &str) -> String {
 fn real(program: &Path, model: &Path, role: &Role) -> Command {
     let mut command = Command::new(program);
     command.arg("run").env("CROSSRANK__MODEL__PATH", model);
-    let delivery = match role.delivery {
-        Delivery::AtLeastOnce => "at-least-once",
-        Delivery::ExactlyOnce => "exactly-once",
-    };
-    let ordering = match role.delivery {
-        Delivery::AtLeastOnce => "key",
-        Delivery::ExactlyOnce => "unordered",
-    };
-    if role.delivery == Delivery::ExactlyOnce {
-        command.env("CROSSRANK__KAFKA__DELIVERY", delivery);
+    let timeout = |timeout: Duration| timeout.as_millis().to_string();
+    match role.delivery {
+        Delivery::AtLeastOnce => {
+            command.env("CROSSRANK__KAFKA__COMMIT_INTERVAL_MS", "200");
+            command.env("CROSSRANK__WORKER__ORDERING", "key");
+        }
+        Delivery::ExactlyOnce => {
+            command.env("CROSSRANK__KAFKA__DELIVERY", "exactly-once");
+            command.env("CROSSRANK__KAFKA__TRANSACTION_TIMEOUT_MS", timeout(TRANSACTION_TIMEOUT));
+        }
     }
-    let session = SESSION_TIMEOUT.as_millis().to_string();
     command.envs([
         ("CROSSRANK__KAFKA__BROKERS", role.brokers.as_str()),
         ("CROSSRANK__KAFKA__GROUP", &role.group),
         ("CROSSRANK__KAFKA__INPUT_TOPIC", &role.input),
         ("CROSSRANK__WORKER__OUTPUT_TOPIC", &role.outputs),
         ("CROSSRANK__WORKER__DEAD_LETTER_TOPIC", &role.letters),
-        ("CROSSRANK__WORKER__ORDERING", ordering),
         ("CROSSRANK__WORKER__RETRY_WAIT_MAX_MS", "2000"),
-        ("CROSSRANK__KAFKA__SESSION_TIMEOUT_MS", &session),
+        ("CROSSRANK__KAFKA__SESSION_TIMEOUT_MS", &timeout(SESSION_TIMEOUT)),
         ("CROSSRANK__KAFKA__DRAIN_TIMEOUT_MS", "2000"),
-        ("CROSSRANK__KAFKA__COMMIT_INTERVAL_MS", "200"),
         ("CROSSRANK__KAFKA__DELIVERY_TIMEOUT_MS", "20000"),
         ("CROSSRANK__KAFKA__CLIENT__SOCKET_TIMEOUT_MS", "3000"),
         ("CROSSRANK__KAFKA__CLIENT__TOPIC_METADATA_REFRESH_INTERVAL_MS", "2000"),

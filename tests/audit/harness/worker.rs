@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossrank::engine::{EngineError, ModelIdentity, PairScore, ScoreRequest, Scorer, SetScores};
-use crossrank::kafka::{GroupProtocol, KafkaSink, KafkaSource, Security, Settings as Kafka};
+use crossrank::kafka::{self, GroupProtocol, KafkaSink, KafkaSource, Security, Settings as Kafka};
 use crossrank::rank::Cuts;
 use crossrank::stream::{AckHandle, Claimed, RecordSink, RecordSource, SourceError};
 use crossrank::telemetry::{self, Counts, LogFormat};
@@ -26,6 +26,9 @@ const ROLE: &str = "CROSSRANK_AUDIT_WORKER";
 /// Records of one partition that a worker may have claimed beyond its commit.
 pub(crate) const UNCOMMITTED_MAX: u32 = 200;
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+/// Readers wait for the transaction of a worker that has died for so long: no longer than the group
+/// waits for the worker.
+pub(crate) const TRANSACTION_TIMEOUT: Duration = SESSION_TIMEOUT;
 /// Longer than a session, as librdkafka demands.
 pub(crate) const REBALANCE_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long the scorer stands still when it is told to.
@@ -112,7 +115,11 @@ impl Role {
                     self.run(source, sink, scorer, &mut terminate).await;
                 }
             }
-            Delivery::ExactlyOnce => unimplemented_yet(),
+            Delivery::ExactlyOnce => {
+                let start = move || kafka::start_exactly_once(&settings).expect("transactions");
+                let (source, sink) = tokio::task::spawn_blocking(start).await.expect("a start");
+                self.run(source, sink, scorer, &mut terminate).await;
+            }
         }
     }
 
@@ -158,7 +165,14 @@ impl Role {
             rebalance_timeout: REBALANCE_TIMEOUT,
             commit_interval: Duration::from_millis(200),
             uncommitted_max: UNCOMMITTED_MAX as usize,
-            keep_completed: true,
+            keep_completed: self.delivery == Delivery::AtLeastOnce,
+            delivery: match self.delivery {
+                Delivery::AtLeastOnce => kafka::Delivery::AtLeastOnce,
+                Delivery::ExactlyOnce => kafka::Delivery::ExactlyOnce,
+            },
+            transaction_interval: Duration::from_millis(100),
+            transaction_records: 50,
+            transaction_timeout: TRANSACTION_TIMEOUT,
             delivery_timeout: Duration::from_secs(20),
             prefetch_bytes: 4 << 20,
             record_bytes_max: 1 << 20,
@@ -272,8 +286,4 @@ fn answers() -> AnswerSettings {
         results: Results::Ids,
         context: None,
     }
-}
-
-fn unimplemented_yet() {
-    panic!("this program has no exactly-once mode yet")
 }
