@@ -72,9 +72,11 @@ pub(crate) struct Ledger {
     /// One for each partition of both topics.
     pub(crate) ends: Vec<Ends>,
     pub(crate) samples: Vec<Sample>,
+    /// Samples that could not be taken.
+    pub(crate) not_sampled: usize,
     pub(crate) windows: Vec<Window>,
     pub(crate) memory: Vec<Memory>,
-    /// What some of the wrong ends look like.
+    /// What may help to understand a finding: some of the wrong ends, and why there is no sample.
     pub(crate) notes: Vec<String>,
 }
 

@@ -17,14 +17,20 @@ use super::watch::Watch;
 
 /// Inputs without an end at most: what waits is no news after that.
 const AHEAD_MAX: usize = 10_000;
+/// Records a second, where a fault takes longer than its share of the records.
+const TRICKLE: u32 = 40;
 /// Between two bursts at most.
 const REST_MAX_MS: u64 = 900;
 /// Longer than any outage.
 const DELIVERY_TIMEOUT: &str = "300000";
 
-/// How fast inputs are sent, in records a second.
+/// How fast inputs are sent.
 #[derive(Debug, Default)]
-pub(crate) struct Pace(AtomicU32);
+pub(crate) struct Pace {
+    per_second: AtomicU32,
+    /// From this input on, a few at a time: the rest is for later faults.
+    quota: AtomicU32,
+}
 
 /// A thread that sends.
 pub(crate) struct Producing {
@@ -38,12 +44,17 @@ struct Report(Arc<Watch>);
 // === impl Pace ===
 
 impl Pace {
-    pub(crate) fn set(&self, per_second: u32) {
-        self.0.store(per_second, Ordering::Release);
+    pub(crate) fn set(&self, per_second: u32, quota: u32) {
+        self.quota.store(quota, Ordering::Release);
+        self.per_second.store(per_second, Ordering::Release);
     }
 
-    fn get(&self) -> f64 {
-        f64::from(self.0.load(Ordering::Acquire))
+    /// How many are to be sent from `next` on, after such a time.
+    fn due(&self, next: u32, time: Duration) -> usize {
+        let per_second = self.per_second.load(Ordering::Acquire);
+        let due = |rate: u32| (f64::from(rate) * time.as_secs_f64()) as usize;
+        let left = self.quota.load(Ordering::Acquire).saturating_sub(next) as usize;
+        due(per_second).min(left.max(due(per_second.min(TRICKLE))))
     }
 }
 
@@ -107,7 +118,7 @@ fn produce(watch: &Arc<Watch>, brokers: &str, topic: &str, messages: u32, pace: 
         while Instant::now() < rest {
             producer.poll(Duration::from_millis(10));
         }
-        let due = (pace.get() * last.elapsed().as_secs_f64()) as usize;
+        let due = pace.due(ids.start, last.elapsed());
         last = Instant::now();
         let ahead = ids.start as usize - watch.answered().min(ids.start as usize);
         for id in ids.by_ref().take(due.min(AHEAD_MAX.saturating_sub(ahead))) {

@@ -69,12 +69,13 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "\n{} records in {seconds} s ({per_second:.0}/s): {} outputs, {} dead letters, {} of them repeats\n\
-             {} samples of committed positions; memory of a worker at most {} MiB, then {} MiB",
+             {} samples of committed positions, {} failed; memory of a worker at most {} MiB, then {} MiB",
             self.produced,
             findings.outputs,
             findings.letters,
             findings.repeats,
             self.samples,
+            self.ledger.not_sampled,
             first >> 20,
             last >> 20,
         )?;
@@ -82,7 +83,7 @@ impl fmt::Display for Report {
             writeln!(f, "\n{mishap}")?;
         }
         for note in &self.ledger.notes {
-            writeln!(f, "\nwrong: {note}")?;
+            writeln!(f, "note: {note}")?;
         }
         match findings.is_empty() {
             true => writeln!(f, "every record is accounted for"),

@@ -18,7 +18,7 @@ const WORKERS: usize = 3;
 /// What a fault is taken to last, until the first ones have been measured.
 const FAULT_TIME: Duration = Duration::from_secs(10);
 /// Records a second; fewer leave partitions without any for too long.
-const PACE_MIN: u32 = 150;
+const PACE_MIN: u32 = 100;
 /// Bounded by what has no end yet.
 const PACE_MAX: u32 = 50_000;
 /// How long the rest may take once the last fault is over.
@@ -123,14 +123,19 @@ impl Run {
         let lasted: Duration = self.struck.iter().map(|struck| struck.lasted).sum();
         let mean = (lasted + FAULT_TIME) / (self.struck.len() as u32 + 1);
         let messages = f64::from(self.plan.messages) - self.watch.sent_count() as f64;
-        // The last ones are for after the last fault.
-        let pace = messages / ((left as f64 + 0.5) * mean.as_secs_f64());
-        producing.pace.set((pace as u32).clamp(PACE_MIN, PACE_MAX));
+        let share = messages / (left as f64 + 1.0);
+        let pace = (share / mean.as_secs_f64()) as u32;
+        let quota = self.watch.sent_count() as f64 + share;
+        producing.pace.set(pace.clamp(PACE_MIN, PACE_MAX), quota as u32);
+    }
+
+    pub(crate) fn messages(&self) -> usize {
+        self.plan.messages as usize
     }
 
     /// Whether something has failed that has nothing to do with the workers.
     pub(crate) fn has_failed(&self) -> bool {
-        let is_short = || self.watch.sent_count() < self.plan.messages as usize;
+        let is_short = || self.watch.sent_count() < self.messages();
         self.watching.as_ref().is_none_or(Watching::has_failed)
             || self.producing.as_ref().is_some_and(|p| p.is_over() && is_short())
     }
@@ -153,9 +158,9 @@ impl Run {
     /// Sends the rest, waits until all is committed, and reads everything that there is.
     fn end(mut self) -> Report {
         let producing = self.producing.take().expect("a producer");
-        producing.pace.set(PACE_MAX);
+        producing.pace.set(PACE_MAX, u32::MAX);
         let until = Instant::now() + END_MAX;
-        let messages = self.plan.messages as usize;
+        let messages = self.messages();
         while self.watch.committed() < messages {
             let (committed, answered) = (self.watch.committed(), self.watch.answered());
             assert!(

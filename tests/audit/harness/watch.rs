@@ -14,10 +14,11 @@ use serde_json::Value;
 use super::fleet::Pids;
 use super::inputs;
 use super::ledger::{End, Input, Ledger, Memory, Sample, Topic, Window};
-use super::stage::{INPUT_PARTITIONS, LETTER_PARTITIONS, OUTPUT_PARTITIONS, REQUEST_MAX};
+use super::stage::{INPUT_PARTITIONS, LETTER_PARTITIONS, OUTPUT_PARTITIONS};
 use super::worker::Role;
 
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
+const SAMPLE_MAX: Duration = Duration::from_secs(3);
 /// So many wrong ends are described.
 const NOTES_MAX: usize = 5;
 const NOTE_BYTES: usize = 500;
@@ -240,6 +241,15 @@ impl Watch {
         state.ledger.samples.push(sample);
     }
 
+    fn not_sampled(&self, error: &KafkaError) {
+        let mut state = self.lock();
+        state.ledger.not_sampled += 1;
+        if state.ledger.not_sampled <= NOTES_MAX {
+            let (at, error) = (self.elapsed().as_secs(), error.to_string());
+            state.ledger.notes.push(format!("no sample at {at} s: {error}"));
+        }
+    }
+
     fn measured(&self, bytes: u64) {
         let at = self.elapsed();
         self.lock().ledger.memory.push(Memory { at, bytes });
@@ -340,32 +350,40 @@ fn read(watch: &Watch, brokers: &str, topic: Topic, name: &str, partitions: usiz
 
 /// Looks now and then what is committed, and how far the topics go by then.
 fn sample(watch: &Watch, brokers: &str, role: &Role) {
-    let consumer: BaseConsumer = ClientConfig::new()
+    let mut consumer = sampler(brokers, role);
+    while !watch.is_over() {
+        drop(consumer.poll(SAMPLE_INTERVAL));
+        match sample_once(&consumer, role) {
+            Ok(sample) => watch.sampled(sample),
+            // Brokers come and go: the next one will do. A client of its own may have been told of
+            // a coordinator that is gone.
+            Err(error) => {
+                watch.not_sampled(&error);
+                consumer = sampler(brokers, role);
+            }
+        }
+    }
+}
+
+fn sampler(brokers: &str, role: &Role) -> BaseConsumer {
+    let created = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", &role.group)
         .set("enable.auto.commit", "false")
         // A transaction that is committed counts, even where its markers are still on their way.
         .set("isolation.level", "read_uncommitted")
         .set("reconnect.backoff.max.ms", "500")
-        .set("socket.timeout.ms", "5000")
-        .create()
-        .expect("a consumer");
-    while !watch.is_over() {
-        drop(consumer.poll(SAMPLE_INTERVAL));
-        // Brokers come and go: the next one will do.
-        if let Some(sample) = sample_once(&consumer, role) {
-            watch.sampled(sample);
-        }
-    }
+        .create();
+    created.expect("a consumer")
 }
 
-fn sample_once(consumer: &BaseConsumer, role: &Role) -> Option<Sample> {
+fn sample_once(consumer: &BaseConsumer, role: &Role) -> Result<Sample, KafkaError> {
     let mut list = TopicPartitionList::new();
     list.add_partition_range(&role.input, 0, INPUT_PARTITIONS as i32 - 1);
-    let list = consumer.committed_offsets(list, REQUEST_MAX).ok()?;
+    let list = consumer.committed_offsets(list, SAMPLE_MAX)?;
     let mut committed = vec![None; INPUT_PARTITIONS];
     for element in list.elements() {
-        element.error().ok()?;
+        element.error()?;
         committed[element.partition() as usize] = match element.offset() {
             Offset::Offset(offset) => Some(u32::try_from(offset).expect("a short log")),
             _ => None,
@@ -376,11 +394,11 @@ fn sample_once(consumer: &BaseConsumer, role: &Role) -> Option<Sample> {
     let mut limits = Vec::new();
     for (topic, partitions) in topics {
         for partition in 0..partitions {
-            let (_, end) = consumer.fetch_watermarks(topic, partition as i32, REQUEST_MAX).ok()?;
+            let (_, end) = consumer.fetch_watermarks(topic, partition as i32, SAMPLE_MAX)?;
             limits.push(u32::try_from(end).expect("a short log"));
         }
     }
-    Some(Sample { committed, limits })
+    Ok(Sample { committed, limits })
 }
 
 /// Notes every second how much memory the largest worker has.

@@ -25,14 +25,14 @@ use super::inputs;
 const ROLE: &str = "CROSSRANK_AUDIT_WORKER";
 /// Records of one partition that a worker may have claimed beyond its commit.
 pub(crate) const UNCOMMITTED_MAX: u32 = 200;
-pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(8);
 /// Readers wait for the transaction of a worker that has died for so long: no longer than the group
 /// waits for the worker.
 pub(crate) const TRANSACTION_TIMEOUT: Duration = SESSION_TIMEOUT;
 /// Longer than a session, as librdkafka demands.
-pub(crate) const REBALANCE_TIMEOUT: Duration = Duration::from_secs(8);
+pub(crate) const REBALANCE_TIMEOUT: Duration = Duration::from_secs(9);
 /// How long the scorer stands still when it is told to.
-pub(crate) const STALL: Duration = Duration::from_secs(10);
+pub(crate) const STALL: Duration = Duration::from_secs(11);
 /// What is not answered for so long is asked anew.
 pub(crate) const REQUEST_MAX: Duration = Duration::from_secs(3);
 /// Bytes of records that are sent together.
