@@ -5,8 +5,11 @@
 //! cargo run --release --example audit -- --messages 1000000 --faults 200 --seed 1
 //! ```
 
+// It sends signals.
+#[cfg(unix)]
 #[path = "../tests/audit/harness/mod.rs"]
 mod harness;
+#[cfg(unix)]
 #[path = "../tests/support/kafka.rs"]
 mod kafka;
 

@@ -3,7 +3,7 @@
 //!
 //! `CROSSRANK_SEED` draws other faults. `cargo run --release --example audit` runs longer.
 
-#![cfg(target_os = "linux")]
+#![cfg(unix)]
 
 mod harness;
 #[path = "../support/kafka.rs"]

@@ -143,3 +143,56 @@ pub(crate) fn hash(content: &impl Hash) -> u64 {
 fn mixed(id: u32, of: &str) -> u64 {
     hash(&(id, of))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDS: std::ops::Range<u32> = 0..20_000;
+
+    fn answer(id: u32) -> Value {
+        let scored = |place: u64| (logit(&query(id), &passage(id, place)), place);
+        let mut scored: Vec<_> = (0..candidates(id)).map(scored).collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let result = |(logit, place): (f32, u64)| json!({"id": place.to_string(), "logit": logit});
+        let results: Vec<_> = scored.into_iter().map(result).collect();
+        json!({"status": "reranked", "results": results})
+    }
+
+    #[test]
+    fn every_kind_of_input_is_among_them() {
+        let count = |kind| IDS.filter(|&id| Kind::of(id) == kind).count();
+        for kind in [Kind::Corrupt, Kind::Tombstone, Kind::Oversize, Kind::Huge] {
+            assert!((1..600).contains(&count(kind)), "{kind:?}: {}", count(kind));
+        }
+        assert!(IDS.filter(|&id| key(id).is_none()).count() > 1_000);
+        let lengths = |id| value(id).map_or(0, |value| value.len());
+        assert!(IDS.filter(|&id| lengths(id) > RECORD_BYTES_MAX).all(|id| Kind::of(id) != Kind::Set));
+    }
+
+    #[test]
+    fn an_answer_is_right_only_with_its_own_scores_in_their_order() {
+        for id in IDS.step_by(97) {
+            assert!(is_answer_to(id, &answer(id)), "{id}");
+            assert!(!is_answer_to(id + 1, &answer(id)), "{id}");
+            let mut swapped = answer(id);
+            swapped["results"].as_array_mut().unwrap().swap(0, 1);
+            assert!(!is_answer_to(id, &swapped), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_letter_is_right_only_with_its_own_value_and_code() {
+        let of = |kind| IDS.into_iter().find(|&id| Kind::of(id) == kind).unwrap();
+        let (corrupt, huge) = (of(Kind::Corrupt), of(Kind::Huge));
+        let text = value(corrupt).unwrap();
+        assert!(is_letter_of(corrupt, "invalid_json", Some(&text), None));
+        assert!(!is_letter_of(corrupt, "engine", Some(&text), None));
+        assert!(!is_letter_of(corrupt, "invalid_json", Some(&text[1..]), None));
+        assert!(!is_letter_of(corrupt, "invalid_json", None, Some(text.len())));
+        assert!(is_letter_of(huge, "record_too_large", None, Some(HUGE_BYTES)));
+        assert!(!is_letter_of(huge, "record_too_large", None, None));
+        assert!(is_letter_of(of(Kind::Tombstone), "null_value", None, None));
+        assert!(!is_letter_of(of(Kind::Set), "engine", None, None), "a good set has an output");
+    }
+}

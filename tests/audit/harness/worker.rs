@@ -1,6 +1,7 @@
 //! The worker process: this program again, told so by an environment variable. It is made of the
 //! library's own source, sink and worker, around a scorer that costs nothing.
 
+use std::os::unix::process::parent_id;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -101,6 +102,7 @@ impl Role {
         let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM");
         let scorer = HashScorer::new();
         scorer.stall_when_told();
+        tokio::spawn(end_with_parent());
         let settings = self.kafka();
         match self.delivery {
             Delivery::AtLeastOnce => {
@@ -270,6 +272,16 @@ impl<S: RecordSource> RecordSource for Hasty<S> {
     async fn close(self, drain_max: Duration) -> Result<(), SourceError> {
         self.0.close(drain_max).await
     }
+}
+
+/// Leaves no worker behind where the run is killed.
+async fn end_with_parent() {
+    let parent = parent_id();
+    while parent_id() == parent {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    tracing::error!("the run is gone");
+    std::process::abort();
 }
 
 fn answers() -> AnswerSettings {
