@@ -27,6 +27,8 @@ mod records;
 mod start;
 #[path = "contract/suite.rs"]
 mod suite;
+#[path = "contract/transactions.rs"]
+mod transactions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -36,6 +38,7 @@ use crossrank::kafka::InProcessCluster;
 #[tokio::test(start_paused = true)]
 async fn the_local_broker_keeps_the_contract() {
     suite::all(&local::Harness::new()).await;
+    suite::all(&local::Harness::exactly_once()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,6 +72,21 @@ async fn a_real_kafka_that_assigns_by_itself_keeps_the_contract() {
     let harness = cluster::Harness::brokers_assign(&kafka);
     suite::all(&harness).await;
     completed::is_not_read_again(&harness).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_kafka_with_transactions_keeps_the_contract() {
+    show_logs();
+    let Some(kafka) = kafka::Kafka::start() else {
+        return;
+    };
+    let harness = cluster::Harness::exactly_once(&kafka);
+    transactions::make_outputs_and_commits_visible_together(&harness).await;
+    transactions::hold_what_stands_above_a_hole(&harness).await;
+    transactions::go_on_without_what_is_refused(&harness).await;
+    transactions::outlive_a_producer_that_is_fenced(&harness).await;
+    transactions::move_on_with_their_partition(&harness).await;
+    suite::all(&harness).await;
 }
 
 /// A suite that cannot fail proves nothing.

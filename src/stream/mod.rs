@@ -18,7 +18,9 @@ mod tracker;
 
 pub use ack::{AckHandle, Outcome, Settled};
 pub use completed::Completed;
-pub use local::{LocalBroker, LocalSink, LocalSource, PublishFailure, StoredRecord, Target};
+pub use local::{
+    LocalBroker, LocalSink, LocalSource, LocalTransactions, PublishFailure, StoredRecord, Target,
+};
 pub use position::{Epoch, Partition, Position};
 pub use record::{Header, Record};
 pub use sink::{PublishError, RecordSink};

@@ -136,21 +136,22 @@ impl Staging {
         (!batch.offsets.is_empty()).then_some(batch)
     }
 
-    /// The transaction is committed.
-    pub(crate) fn committed(&mut self, batch: Batch, tracker: &mut OffsetTracker) {
+    /// The transaction is committed. Its outputs, still to be told so.
+    #[must_use]
+    pub(crate) fn committed(&mut self, batch: Batch, tracker: &mut OffsetTracker) -> Vec<Output> {
         for Position { partition, offset, epoch } in batch.offsets {
             if tracker.epoch(&partition) == Some(epoch) {
                 tracker.committed(&partition, offset);
             }
         }
-        for output in batch.outputs {
+        for output in &batch.outputs {
             let Position { partition, offset, epoch } = &output.position;
             let stage = self.partitions.get_mut(partition);
             if let Some(stage) = stage.filter(|stage| stage.epoch == *epoch) {
                 stage.committed.insert(*offset);
             }
-            output.published();
         }
+        batch.outputs
     }
 
     /// The transaction was aborted: its outputs wait again.
@@ -183,7 +184,8 @@ impl Output {
         (Self { position, topic, record, answers: vec![answer] }, answered)
     }
 
-    fn published(self) {
+    /// Tells that its transaction is committed.
+    pub(crate) fn published(self) {
         for answer in self.answers {
             // Whoever published may have given up waiting.
             let _told = answer.send(Ok(()));

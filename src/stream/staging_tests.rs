@@ -34,6 +34,11 @@ impl Desk {
         answered
     }
 
+    fn commit(&mut self, batch: Batch) {
+        let outputs = self.staging.committed(batch, &mut self.tracker);
+        outputs.into_iter().for_each(Output::published);
+    }
+
     fn settle(&mut self, position: &Position, outcome: Outcome) {
         self.tracker.settle(&Settled { position: position.clone(), outcome });
         match outcome {
@@ -62,7 +67,7 @@ fn outputs_go_in_the_order_of_their_inputs_and_none_beyond_the_commit() {
     let (outputs, next, batch) = desk.take().unwrap();
     assert_eq!((outputs, next), (vec![0, 1], 2));
     assert_eq!(desk.staging.waiting(), 2);
-    desk.staging.committed(batch, &mut desk.tracker);
+    desk.commit(batch);
     assert!(matches!(answers[1].try_recv(), Ok(Ok(()))));
     assert!(answers[0].try_recv().is_err(), "nothing is said of what waits");
     assert!(desk.take().is_none());
@@ -77,7 +82,7 @@ fn what_is_committed_counts_before_its_worker_says_so() {
     let at = desk.claim(0..2);
     let _answered = desk.stage(&at[0]);
     let (.., batch) = desk.take().unwrap();
-    desk.staging.committed(batch, &mut desk.tracker);
+    desk.commit(batch);
     let _answered = desk.stage(&at[1]);
     let (outputs, next, _) = desk.take().unwrap();
     assert_eq!((outputs, next), (vec![1], 2));
@@ -90,7 +95,7 @@ fn a_record_that_is_settled_without_an_output_is_committed_all_the_same() {
     desk.settle(&at[0], Outcome::Published);
     let (outputs, next, batch) = desk.take().unwrap();
     assert_eq!((outputs, next), (vec![], 1));
-    desk.staging.committed(batch, &mut desk.tracker);
+    desk.commit(batch);
     assert!(desk.take().is_none());
 }
 
@@ -119,7 +124,7 @@ fn nothing_above_a_record_that_goes_back_is_published() {
     assert_eq!((outputs, next), (vec![0], 1));
     desk.staging.put_back(batch.outputs, &desk.tracker);
     let (.., batch) = desk.take().unwrap();
-    desk.staging.committed(batch, &mut desk.tracker);
+    desk.commit(batch);
     assert!(matches!(below.try_recv(), Ok(Ok(()))));
 }
 
@@ -144,7 +149,7 @@ fn an_input_that_was_claimed_twice_is_published_once_and_both_hear_of_it() {
     let (mut one, mut two) = (desk.stage(&first[0]), desk.stage(&again[0]));
     let (outputs, _, batch) = desk.take().unwrap();
     assert_eq!(outputs, [0]);
-    desk.staging.committed(batch, &mut desk.tracker);
+    desk.commit(batch);
     assert!(matches!((one.try_recv(), two.try_recv()), (Ok(Ok(())), Ok(Ok(())))));
     assert_eq!(desk.staging.waiting(), 0);
 }
@@ -188,7 +193,7 @@ proptest! {
             }
             committed.extend(outputs);
             assert_eq!(committed.len() as i64, next);
-            desk.staging.committed(batch, &mut desk.tracker);
+            desk.commit(batch);
         };
         for (number, &place) in order.iter().enumerate() {
             answers.push(desk.stage(&at[place]));

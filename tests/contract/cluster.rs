@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossrank::kafka::{
     Delivery, GroupProtocol, InProcessCluster, KafkaSink, KafkaSource, Security, Settings,
+    start_exactly_once,
 };
 use crossrank::stream::{Header, OffsetTracker, Record, StoredRecord};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -27,6 +28,7 @@ pub(crate) struct Harness<'a> {
     topics: Cell<usize>,
     producer: FutureProducer,
     group_protocol: GroupProtocol,
+    delivery: Delivery,
     /// One a group, to read its commits with. They never join.
     observers: RefCell<HashMap<String, BaseConsumer>>,
 }
@@ -82,11 +84,25 @@ impl<'a> Harness<'a> {
         Self { group_protocol: GroupProtocol::Consumer, ..harness }
     }
 
+    /// Where transactions commit.
+    pub(crate) fn exactly_once(kafka: &Kafka) -> Self {
+        let harness = Self::new("Apache Kafka, exactly once", kafka.brokers(), Create::Real);
+        Self { delivery: Delivery::ExactlyOnce, ..harness }
+    }
+
     fn new(name: &'static str, brokers: String, create: Create<'a>) -> Self {
         let producer = ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
         let (topics, observers) = (Cell::new(0), RefCell::default());
-        let group_protocol = GroupProtocol::Classic;
-        Self { name, brokers, create, topics, producer, group_protocol, observers }
+        Self {
+            name,
+            brokers,
+            create,
+            topics,
+            producer,
+            group_protocol: GroupProtocol::Classic,
+            delivery: Delivery::AtLeastOnce,
+            observers,
+        }
     }
 
     pub(crate) fn brokers(&self) -> &str {
@@ -95,7 +111,7 @@ impl<'a> Harness<'a> {
 
     pub(crate) fn settings(&self, group: &str, topic: &str) -> Settings {
         let settings = settings(&self.brokers, &self.group(group, topic), topic);
-        Settings { group_protocol: self.group_protocol, ..settings }
+        Settings { group_protocol: self.group_protocol, delivery: self.delivery, ..settings }
     }
 
     /// Groups are as unique as topics: a cluster may be in use by others.
@@ -112,6 +128,14 @@ impl suite::Harness for Harness<'_> {
         self.name
     }
 
+    fn close_min(&self) -> Duration {
+        match self.delivery {
+            Delivery::AtLeastOnce => Duration::ZERO,
+            // A transaction counts once it is committed.
+            Delivery::ExactlyOnce => Duration::from_secs(4),
+        }
+    }
+
     async fn topic(&self, partitions: i32) -> String {
         self.topics.set(self.topics.get() + 1);
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
@@ -126,7 +150,11 @@ impl suite::Harness for Harness<'_> {
     async fn source(&self, group: &str, topic: &str, drain_timeout: Duration) -> KafkaSource {
         let mut settings = self.settings(group, topic);
         settings.drain_timeout = drain_timeout;
-        KafkaSource::start(&settings).unwrap()
+        match self.delivery {
+            Delivery::AtLeastOnce => KafkaSource::start(&settings).unwrap(),
+            // What has no output is committed by a transaction all the same.
+            Delivery::ExactlyOnce => start_exactly_once(&settings).unwrap().0,
+        }
     }
 
     async fn sink(&self) -> KafkaSink {

@@ -10,13 +10,19 @@ use crate::suite;
 pub(crate) struct Harness {
     pub(crate) broker: LocalBroker,
     topics: Cell<usize>,
+    is_transactional: bool,
 }
 
 // === impl Harness ===
 
 impl Harness {
     pub(crate) fn new() -> Self {
-        Self { broker: LocalBroker::new(), topics: Cell::new(0) }
+        Self { broker: LocalBroker::new(), topics: Cell::new(0), is_transactional: false }
+    }
+
+    /// Where transactions commit.
+    pub(crate) fn exactly_once() -> Self {
+        Self { is_transactional: true, ..Self::new() }
     }
 }
 
@@ -25,7 +31,7 @@ impl suite::Harness for Harness {
     type Sink = LocalSink;
 
     fn name(&self) -> &'static str {
-        "LocalBroker"
+        if self.is_transactional { "LocalBroker, exactly once" } else { "LocalBroker" }
     }
 
     async fn topic(&self, partitions: i32) -> String {
@@ -36,7 +42,11 @@ impl suite::Harness for Harness {
     }
 
     async fn source(&self, group: &str, topic: &str, drain_timeout: Duration) -> LocalSource {
-        self.broker.clone().drain_timeout(drain_timeout).source(group, topic)
+        let broker = self.broker.clone().drain_timeout(drain_timeout);
+        match self.is_transactional {
+            true => broker.exactly_once(group, topic).0,
+            false => broker.source(group, topic),
+        }
     }
 
     async fn sink(&self) -> LocalSink {

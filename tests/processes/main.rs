@@ -67,6 +67,30 @@ fn a_worker_killed_in_mid_work_loses_nothing() {
 }
 
 #[test]
+fn a_worker_killed_in_the_middle_of_transactions_answers_nothing_twice() {
+    const EXACTLY_ONCE: &[(&str, &str)] = &[
+        ("CROSSRANK__KAFKA__DELIVERY", "exactly-once"),
+        // The next one waits for the end of the transaction that the last one left open.
+        ("CROSSRANK__KAFKA__TRANSACTION_TIMEOUT_MS", "2000"),
+    ];
+    let Some(stage) = Stage::set("transactions", 4) else { return };
+    stage.produce(0..SETS);
+    stage.produce_one("rubbish", Some(b"no candidate set"));
+    for round in 1..=3 {
+        let worker = Worker::start_with(&stage, EXACTLY_ONCE);
+        stage.wait_for_answers(round * SETS / 5);
+        worker.kill();
+    }
+    let worker = Worker::start_with(&stage, EXACTLY_ONCE);
+    stage.wait_until_committed();
+    assert_eq!(worker.terminate().code, Some(0));
+    let audit = Audit::of(&stage);
+    assert_eq!(audit.lost(0..SETS), NONE);
+    assert_eq!((audit.repeated(), audit.unexplained()), (0, 0));
+    assert_eq!(stage.letters().len(), 1);
+}
+
+#[test]
 fn workers_that_come_and_go_in_mid_work_lose_nothing() {
     let Some(stage) = Stage::set("rebalanced", 6) else { return };
     stage.produce(0..SETS);

@@ -21,6 +21,15 @@ const RECORDS: usize = 24;
 const FAULTS: usize = 6;
 const SETS_MAX: usize = 5;
 
+/// How a worker delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    AtLeastOnce,
+    ExactlyOnce,
+    /// Commits before it publishes.
+    Hasty,
+}
+
 /// Commits a record before it is published: what the check below must notice.
 struct Hasty(LocalSource);
 
@@ -102,17 +111,64 @@ fn assert_no_commit_is_ahead(broker: &LocalBroker, seed: u64) {
     }
 }
 
-async fn history<S: RecordSource + 'static>(seed: u64, source: fn(LocalSource) -> S) {
+/// What is answered is committed and the other way round, at every moment.
+fn assert_commits_are_the_answers(broker: &LocalBroker, seed: u64) {
+    assert_no_commit_is_ahead(broker, seed);
+    for (place, ends) in ends(broker) {
+        assert_eq!(ends.len(), 1, "seed {seed}: {place} came more than once");
+        let (partition, offset) = place.rsplit_once('/').unwrap();
+        let partition = partition.rsplit_once('/').unwrap().1.parse().unwrap();
+        let committed = broker.committed(GROUP, INPUT, partition).unwrap_or(0);
+        assert!(offset.parse::<i64>().unwrap() < committed, "seed {seed}: {place} came too soon");
+    }
+}
+
+/// Outputs of one input partition that went to one partition are in the order of their inputs.
+fn assert_inputs_keep_their_order(broker: &LocalBroker, seed: u64) {
+    let mut last: BTreeMap<(i32, String), i64> = BTreeMap::new();
+    for stored in broker.records(OUTPUT) {
+        let source = stored.record.header("crossrank-source").unwrap();
+        let source = String::from_utf8(source.to_vec()).unwrap();
+        let (partition, offset) = source.rsplit_once('/').unwrap();
+        let offset: i64 = offset.parse().unwrap();
+        let before = last.insert((stored.partition, partition.to_owned()), offset);
+        assert!(before.is_none_or(|before| before < offset), "seed {seed}: {source} came late");
+    }
+}
+
+// === impl Delivery ===
+
+impl Delivery {
+    fn start(self, broker: &LocalBroker, seed: u64, ordering: OutputOrder) -> Running {
+        let settings = Settings { sets_max: SETS_MAX, ordering, ..settings() };
+        let reranker = reranker(scorer(seed));
+        match self {
+            Self::AtLeastOnce => Running::answering(broker, reranker, settings),
+            Self::ExactlyOnce => {
+                let (source, sink) = broker.exactly_once(GROUP, INPUT);
+                let settings = Settings { ordering: OutputOrder::Unordered, ..settings };
+                Running::working(source, sink.record_bytes_max(200_000), reranker, settings)
+            }
+            Self::Hasty => {
+                let source = Hasty(broker.source(GROUP, INPUT));
+                Running::reading(broker, source, reranker, settings)
+            }
+        }
+    }
+}
+
+/// A worker that delivers one way, held to what another way promises.
+async fn history(seed: u64, delivery: Delivery, promised: Delivery) {
+    let check: fn(&LocalBroker, u64) = match promised {
+        Delivery::ExactlyOnce => assert_commits_are_the_answers,
+        Delivery::AtLeastOnce | Delivery::Hasty => assert_no_commit_is_ahead,
+    };
     let mut random = fastrand::Rng::with_seed(seed);
     let broker = broker_of(&mut random);
     let ordering =
         random.choice([OutputOrder::Unordered, OutputOrder::Key, OutputOrder::Partition]);
     let ordering = ordering.unwrap();
-    let start = || {
-        let settings = Settings { sets_max: SETS_MAX, ordering, ..settings() };
-        let source = source(broker.source(GROUP, INPUT));
-        Running::reading(&broker, source, reranker(scorer(seed)), settings)
-    };
+    let start = || delivery.start(&broker, seed, ordering);
     let mut members = vec![start()];
     for _ in 0..FAULTS {
         tokio::time::sleep(Duration::from_millis(random.u64(..120))).await;
@@ -133,12 +189,16 @@ async fn history<S: RecordSource + 'static>(seed: u64, source: fn(LocalSource) -
             }
             _ => {}
         }
-        assert_no_commit_is_ahead(&broker, seed);
+        check(&broker, seed);
     }
     members.push(start());
     eventually(&broker, |broker| committed(broker, PARTITIONS) == RECORDS as i64).await;
     for member in members {
         member.stop().await.unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));
+    }
+    check(&broker, seed);
+    if promised == Delivery::ExactlyOnce {
+        assert_inputs_keep_their_order(&broker, seed);
     }
     let ends = ends(&broker);
     assert_eq!(ends.len(), RECORDS, "seed {seed}: lost or made up");
@@ -156,23 +216,42 @@ fn paused() -> tokio::runtime::Runtime {
     runtime.enable_time().start_paused(true).build().unwrap()
 }
 
-#[test]
-fn every_record_is_accounted_for_in_ten_thousand_histories() {
+fn all_histories(delivery: Delivery) {
     let seeds = std::env::var("CROSSRANK_SEED").map(|seed| {
         let seed = seed.parse().unwrap();
         seed..seed + 1
     });
     for seed in seeds.unwrap_or(0..SEEDS) {
-        paused().block_on(history(seed, |source| source));
+        paused().block_on(history(seed, delivery, delivery));
     }
+}
+
+/// In how many of fifty histories it shows that a worker does not keep the promise.
+fn noticed(delivery: Delivery, promised: Delivery) -> usize {
+    let is_noticed = |seed: &u64| {
+        let history = AssertUnwindSafe(|| paused().block_on(history(*seed, delivery, promised)));
+        catch_unwind(history).is_err()
+    };
+    (0..50).filter(is_noticed).count()
+}
+
+#[test]
+fn every_record_is_accounted_for_in_ten_thousand_histories() {
+    all_histories(Delivery::AtLeastOnce);
+}
+
+#[test]
+fn every_record_is_answered_exactly_once_in_ten_thousand_histories() {
+    all_histories(Delivery::ExactlyOnce);
 }
 
 /// A check that cannot fail proves nothing.
 #[test]
 fn a_commit_before_the_publish_is_noticed() {
-    let noticed = (0..50).filter(|&seed| {
-        let history = AssertUnwindSafe(|| paused().block_on(history(seed, Hasty)));
-        catch_unwind(history).is_err()
-    });
-    assert!(noticed.count() > 25);
+    assert!(noticed(Delivery::Hasty, Delivery::AtLeastOnce) > 25);
+}
+
+#[test]
+fn a_worker_without_transactions_is_noticed_not_to_answer_exactly_once() {
+    assert!(noticed(Delivery::AtLeastOnce, Delivery::ExactlyOnce) > 25);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossrank::engine::{EngineError, ModelIdentity, PairScore, ScoreRequest, Scorer, SetScores};
 use crossrank::rank::Cuts;
-use crossrank::stream::{LocalBroker, Record, RecordSource, StoredRecord};
+use crossrank::stream::{LocalBroker, Record, RecordSink, RecordSource, StoredRecord};
 use crossrank::telemetry::Counts;
 use crossrank::wire::{Limits, Results};
 use crossrank::worker::{
@@ -99,9 +99,17 @@ impl Running {
         reranker: Reranker<TestScorer>,
         settings: Settings,
     ) -> Self {
+        Self::working(source, broker.sink().record_bytes_max(200_000), reranker, settings)
+    }
+
+    pub(crate) fn working<S: RecordSource + 'static, K: RecordSink>(
+        source: S,
+        sink: K,
+        reranker: Reranker<TestScorer>,
+        settings: Settings,
+    ) -> Self {
         let counts = Arc::clone(reranker.counts());
         let reranker = Arc::new(reranker);
-        let sink = broker.sink().record_bytes_max(200_000);
         let worker = Worker::new(source, sink, reranker, GROUP, settings);
         let (stop, stopped) = oneshot::channel::<()>();
         let worker = tokio::spawn(worker.run(async move {

@@ -165,7 +165,8 @@ impl Transactions {
             self.due = Instant::now() + self.retry_wait;
             self.retry_wait = (self.retry_wait * 2).min(RETRY_WAIT_MAX);
         }
-        self.staging.committed(committed, tracker);
+        let committed = self.staging.committed(committed, tracker);
+        committed.into_iter().for_each(Output::published);
         self.staging.put_back(again, tracker);
         failed.map_or(Ok(()), |reason| Err(SourceError::Fatal { reason, source: None }))
     }

@@ -29,7 +29,12 @@ pub(super) struct Transactional {
 }
 
 /// What became of a record that was handed to the client.
-pub(super) type Report = oneshot::Receiver<Result<(), RDKafkaErrorCode>>;
+pub(super) enum Report {
+    /// The client did not take it.
+    NotTaken(RDKafkaErrorCode),
+    /// The brokers will say.
+    Sent(oneshot::Receiver<Result<(), RDKafkaErrorCode>>),
+}
 
 // === impl Transactional ===
 
@@ -90,8 +95,8 @@ impl Transactional {
         Call::of(self.producer.begin_transaction())
     }
 
-    /// Hands a record to the client, which copies it. What becomes of it is told by the report.
-    pub(super) fn send(&self, output: &Output) -> Result<Report, Call> {
+    /// Hands a record to the client, which copies it.
+    pub(super) fn send(&self, output: &Output) -> Report {
         let (report, reported) = oneshot::channel();
         let record = &output.record;
         let mut message = BaseRecord::<[u8], [u8], _> {
@@ -104,15 +109,12 @@ impl Transactional {
             delivery_opaque: Box::new(report),
         };
         loop {
-            let Err((error, back)) = self.producer.send(message) else { return Ok(reported) };
+            let Err((error, back)) = self.producer.send(message) else {
+                return Report::Sent(reported);
+            };
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidRecord);
             if code != RDKafkaErrorCode::QueueFull {
-                // As the brokers' refusal would be told.
-                let _told = back.delivery_opaque.send(Err(code));
-                return match error {
-                    KafkaError::MessageProduction(_) => Ok(reported),
-                    other => Err(Call::of(Err(other))),
-                };
+                return Report::NotTaken(code);
             }
             message = back;
             self.producer.poll(SERVE_MAX);
@@ -144,6 +146,18 @@ impl Transactional {
 
     pub(super) fn serve(&self) {
         self.producer.poll(SERVE_MAX);
+    }
+}
+
+// === impl Report ===
+
+impl Report {
+    /// Why it was not delivered, if that is known.
+    pub(super) fn failure(self) -> Option<RDKafkaErrorCode> {
+        match self {
+            Self::NotTaken(code) => Some(code),
+            Self::Sent(mut reported) => reported.try_recv().ok()?.err(),
+        }
     }
 }
 

@@ -141,16 +141,11 @@ impl TransactionThread {
             return Ok(Some(broken));
         }
         for output in &job.batch.outputs {
-            match self.producer.as_ref().map(|producer| producer.send(output)) {
-                Some(Ok(report)) => reports.push(report),
-                Some(Err(Call::Broken(broken))) => return Ok(Some(broken)),
-                Some(Err(Call::Again(reason))) => return Ok(Some(Broken::Abort(reason))),
-                Some(Err(Call::Done)) | None => {}
+            reports.extend(self.producer.as_ref().map(|producer| producer.send(output)));
+            // The rest must not go without it.
+            if let Some(Report::NotTaken(code)) = reports.last() {
+                return Ok(Some(Broken::Abort(code.to_string())));
             }
-        }
-        // Something was refused before it was sent: the rest must not go without it.
-        if let Some(code) = reports.iter_mut().find_map(|report| report.try_recv().ok()?.err()) {
-            return Ok(Some(Broken::Abort(code.to_string())));
         }
         let (offsets, group) = (&job.batch.offsets, &job.group);
         if let Some(broken) = self.call(|producer| producer.send_offsets(offsets, group))? {
@@ -185,12 +180,12 @@ impl TransactionThread {
     }
 
     /// None of it will be seen. What the brokers refused is told so, the rest goes again.
-    fn aborted(&self, batch: Batch, mut reports: Vec<Report>, why: &str) -> Ended {
+    fn aborted(&self, batch: Batch, reports: Vec<Report>, why: &str) -> Ended {
         let mut ended = Ended::default();
-        let mut reports = reports.drain(..);
+        let mut reports = reports.into_iter();
         for output in batch.outputs {
-            let report = reports.next().and_then(|mut report| report.try_recv().ok()?.err());
-            match report.map(|code| (Meaning::of(code), code)) {
+            let failure = reports.next().and_then(Report::failure);
+            match failure.map(|code| (Meaning::of(code), code)) {
                 Some((Meaning::RecordRefused, code)) => {
                     let reason = code.to_string();
                     output.failed(|topic| PublishError::Refused { topic, reason: reason.clone() });

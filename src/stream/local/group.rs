@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::stream::{OffsetTracker, Partition, Settled, Settlement};
+use crate::stream::{
+    Batch, OffsetTracker, Outcome, Output, Partition, Position, Settled, Settlement, Staging,
+};
 
 /// One consumer group on one topic: who owns which partition, and what is committed.
 #[derive(Debug)]
@@ -27,6 +29,18 @@ struct Member {
     leaving: bool,
     /// Where to look first at the next claim, so that partitions take turns.
     turn: usize,
+    /// Of a member whose commits are transactions.
+    transactions: Option<Transactions>,
+}
+
+/// What a member publishes and commits in one.
+#[derive(Debug, Default)]
+struct Transactions {
+    staging: Staging,
+    /// The transaction under way, and when it is to end.
+    running: Option<(Batch, Instant)>,
+    /// Not before this is the next one begun.
+    due: Option<Instant>,
 }
 
 /// A partition in the hands of a member.
@@ -51,8 +65,9 @@ impl Group {
         self.committed.get(&partition).copied()
     }
 
-    pub(super) fn join(&mut self, member: u64, drain_timeout: Duration) {
-        self.members.insert(member, Member::default());
+    pub(super) fn join(&mut self, member: u64, transactional: bool, drain_timeout: Duration) {
+        let transactions = transactional.then(Transactions::default);
+        self.members.insert(member, Member { transactions, ..Member::default() });
         self.rebalance(drain_timeout);
     }
 
@@ -111,18 +126,113 @@ impl Group {
         let Some(state) = self.members.get_mut(&member) else {
             return;
         };
-        match state.tracker.settle(settled) {
+        let settlement = state.tracker.settle(settled);
+        if let Some(transactions) =
+            state.transactions.as_mut().filter(|_| settlement != Settlement::Stale)
+        {
+            match settled.outcome {
+                Outcome::Published => transactions.staging.settled(&settled.position),
+                Outcome::Returned | Outcome::Abandoned => {
+                    transactions.staging.held(&settled.position)
+                }
+            }
+        }
+        match settlement {
             Settlement::Stale => return,
-            Settlement::Held if settled.outcome == crate::stream::Outcome::Abandoned => {
+            Settlement::Held if settled.outcome == Outcome::Abandoned => {
                 state.abandoned.get_or_insert(settled.position.to_string());
             }
             Settlement::Counted | Settlement::Held => {}
         }
-        for (partition, offset) in state.tracker.all_committable() {
+        let offsets = match &mut state.transactions {
+            None => state.tracker.all_committable(),
+            // What has outputs is committed with them; what has none, by itself.
+            Some(Transactions { staging, running: None, .. }) if staging.waiting() == 0 => {
+                let batch = staging.take(&state.tracker).unwrap_or_default();
+                batch.offsets.into_iter().map(|to| (to.partition, to.offset)).collect()
+            }
+            Some(_) => Vec::new(),
+        };
+        for (partition, offset) in offsets {
             state.tracker.committed(&partition, offset);
             self.committed.insert(partition.index, offset);
         }
         self.hand_over(drain_timeout);
+    }
+
+    /// Takes an output in; one of a member that is gone is dropped.
+    pub(super) fn stage(&mut self, member: u64, output: Output) {
+        let Some(Member { tracker, transactions: Some(transactions), .. }) =
+            self.members.get_mut(&member)
+        else {
+            return;
+        };
+        transactions.staging.stage(output, tracker);
+    }
+
+    /// The member's transaction, and when it is to end.
+    pub(super) fn running(&self, member: u64) -> Option<(&Batch, Instant)> {
+        let transactions = self.members.get(&member)?.transactions.as_ref()?;
+        transactions.running.as_ref().map(|(batch, until)| (batch, *until))
+    }
+
+    /// Begins a transaction that ends at `until`, if there is something to commit. When to look again.
+    pub(super) fn begin(&mut self, member: u64, next: Instant, until: Instant) -> Option<Instant> {
+        let Member { tracker, transactions, .. } = self.members.get_mut(&member)?;
+        let transactions = transactions.as_mut()?;
+        if let Some(due) = transactions.due.filter(|&due| Instant::now() < due) {
+            return Some(due);
+        }
+        let batch = transactions.staging.take(tracker)?;
+        transactions.due = Some(next);
+        transactions.running = Some((batch, until));
+        Some(until)
+    }
+
+    /// Ends the member's transaction: commits, and gives what is published with it. Where a partition
+    /// of it went to somebody else, everything waits for the next one.
+    pub(super) fn end(&mut self, member: u64, drain_timeout: Duration) -> Vec<Output> {
+        let Some(Member { tracker, transactions: Some(transactions), .. }) =
+            self.members.get_mut(&member)
+        else {
+            return Vec::new();
+        };
+        let Some((batch, _)) = transactions.running.take() else { return Vec::new() };
+        let is_ours = |to: &Position| tracker.epoch(&to.partition) == Some(to.epoch);
+        if !batch.offsets.iter().all(is_ours) {
+            transactions.staging.put_back(batch.outputs, tracker);
+            return Vec::new();
+        }
+        for to in &batch.offsets {
+            self.committed.insert(to.partition.index, to.offset);
+        }
+        let outputs = transactions.staging.committed(batch, tracker);
+        self.hand_over(drain_timeout);
+        outputs
+    }
+
+    /// Aborts the member's transaction. `fate` says what becomes of the output at `place`; the others
+    /// wait for the next one.
+    pub(super) fn abort(
+        &mut self,
+        member: u64,
+        place: usize,
+        fate: impl Fn(Output) -> Option<Output>,
+    ) {
+        let Some(Member { tracker, transactions: Some(transactions), .. }) =
+            self.members.get_mut(&member)
+        else {
+            return;
+        };
+        let Some((batch, _)) = transactions.running.take() else { return };
+        let outputs = batch.outputs.into_iter().enumerate();
+        let again = outputs.filter_map(
+            |(at, output)| {
+                if at == place { fate(output) } else { Some(output) }
+            },
+        );
+        let again = again.collect();
+        transactions.staging.put_back(again, tracker);
     }
 
     pub(super) fn unsettled(&self, member: u64) -> usize {
@@ -154,6 +264,9 @@ impl Group {
             };
             if state.tracker.unsettled_of(&partition) == 0 || now >= until {
                 state.tracker.revoke(&partition);
+                if let Some(transactions) = &mut state.transactions {
+                    transactions.staging.revoke(&partition);
+                }
                 self.owners[index] = None;
                 moved = true;
             }

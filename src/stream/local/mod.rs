@@ -12,9 +12,11 @@ use super::Record;
 mod group;
 mod sink;
 mod source;
+mod transactions;
 
 pub use sink::{LocalSink, PublishFailure};
 pub use source::LocalSource;
+pub use transactions::LocalTransactions;
 
 /// How long a rebalance waits for work in flight, unless told otherwise.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -157,7 +159,7 @@ impl LocalBroker {
     /// # Panics
     /// If the topic does not exist.
     pub fn source(&self, group: &str, topic: &str) -> LocalSource {
-        LocalSource::join(&self.shared, group, topic)
+        LocalSource::join(&self.shared, group, topic, false)
     }
 
     /// A sink that writes to this broker.

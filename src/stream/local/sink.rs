@@ -73,7 +73,7 @@ impl RecordSink for LocalSink {
 // === impl PublishFailure ===
 
 impl PublishFailure {
-    fn into_error(self, topic: &str) -> PublishError {
+    pub(super) fn into_error(self, topic: &str) -> PublishError {
         let (topic, reason) = (topic.to_owned(), "injected".to_owned());
         match self {
             Self::Retryable => PublishError::Retryable { topic, reason },

@@ -22,7 +22,12 @@ pub struct LocalSource {
 // === impl LocalSource ===
 
 impl LocalSource {
-    pub(super) fn join(shared: &Arc<Shared>, group: &str, topic: &str) -> Self {
+    pub(super) fn join(
+        shared: &Arc<Shared>,
+        group: &str,
+        topic: &str,
+        transactional: bool,
+    ) -> Self {
         let mut state = shared.lock();
         let topics = state.topics.get_key_value(topic);
         let (name, topic) = topics.unwrap_or_else(|| panic!("no such topic"));
@@ -32,10 +37,22 @@ impl LocalSource {
         let limit = state.drain_limit();
         let group = (group.to_owned(), name);
         let members = state.groups.entry(group.clone());
-        members.or_insert_with(|| Group::new(Arc::clone(&group.1), partitions)).join(member, limit);
+        members.or_insert_with(|| Group::new(Arc::clone(&group.1), partitions)).join(
+            member,
+            transactional,
+            limit,
+        );
         drop(state);
         shared.changed.notify_waiters();
         Self { shared: Arc::clone(shared), group, member }
+    }
+
+    pub(super) fn group(&self) -> &(String, Arc<str>) {
+        &self.group
+    }
+
+    pub(super) fn member(&self) -> u64 {
+        self.member
     }
 
     /// Claims if there is something, and says otherwise how long it may be waited for.
@@ -147,7 +164,7 @@ impl Drop for LocalSource {
 // === impl State ===
 
 impl State {
-    fn drain_limit(&self) -> Duration {
+    pub(super) fn drain_limit(&self) -> Duration {
         self.drain_timeout.unwrap_or(DRAIN_TIMEOUT)
     }
 }

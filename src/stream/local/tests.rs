@@ -1,5 +1,7 @@
 use super::*;
-use crate::stream::{Epoch, Partition, Position, PublishError, RecordSink, RecordSource, SourceError};
+use crate::stream::{
+    Epoch, Partition, Position, PublishError, RecordSink, RecordSource, SourceError,
+};
 
 fn record(value: &str) -> Record {
     Record { value: Some(value.to_owned().into()), ..Record::default() }
