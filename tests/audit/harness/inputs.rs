@@ -167,7 +167,9 @@ mod tests {
         }
         assert!(IDS.filter(|&id| key(id).is_none()).count() > 1_000);
         let lengths = |id| value(id).map_or(0, |value| value.len());
-        assert!(IDS.filter(|&id| lengths(id) > RECORD_BYTES_MAX).all(|id| Kind::of(id) != Kind::Set));
+        assert!(
+            IDS.filter(|&id| lengths(id) > RECORD_BYTES_MAX).all(|id| Kind::of(id) != Kind::Set)
+        );
     }
 
     #[test]

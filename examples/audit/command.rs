@@ -1,32 +1,15 @@
-//! Worker processes on three brokers, while one thing after another goes wrong: the audit of
-//! `tests/audit`, for as long as you like. Needs Java and Maven.
-//!
-//! ```text
-//! cargo run --release --example audit -- --messages 1000000 --faults 200 --seed 1
-//! ```
-
-// It sends signals.
-#[cfg(unix)]
-#[path = "../tests/audit/harness/mod.rs"]
-mod harness;
-#[cfg(unix)]
-#[path = "../tests/support/kafka.rs"]
-mod kafka;
+//! The command line of the audit.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use harness::faults::Kind;
-use harness::fleet::Program;
-use harness::run::Plan;
-use harness::worker::{Delivery, Role};
-use mimalloc::MiMalloc;
 
-/// That of the program, since the workers are this one too.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+use crate::harness::faults::Kind;
+use crate::harness::fleet::Program;
+use crate::harness::run::Plan;
+use crate::harness::worker::{Delivery, Role};
 
 /// Sends records through workers while faults strike, and accounts for every record.
 #[derive(Parser)]
@@ -66,7 +49,7 @@ enum Mode {
     ExactlyOnce,
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     if let Some(role) = Role::of_this_process() {
         role.play();
         return ExitCode::SUCCESS;
