@@ -270,7 +270,9 @@ impl Kafka {
              group.consumer.session.timeout.ms=3000\n\
              group.consumer.min.heartbeat.interval.ms=100\n\
              group.consumer.heartbeat.interval.ms=500\n\
-             broker.session.timeout.ms=3000\nauto.create.topics.enable=false\n\
+             broker.session.timeout.ms=3000\nbroker.heartbeat.interval.ms=500\n\
+             controller.quorum.fetch.timeout.ms=1500\ncontroller.quorum.election.timeout.ms=500\n\
+             controller.quorum.election.backoff.max.ms=500\nauto.create.topics.enable=false\n\
              num.network.threads=2\nnum.io.threads=2\nlog.cleaner.dedupe.buffer.size=4194304\n"
         );
         if options.secured {
