@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::auditor::Findings;
 use super::faults::Kind;
 use super::ledger::Ledger;
+use super::worker::SESSION_TIMEOUT;
 
 /// A fault that is over.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { findings, .. } = self;
         writeln!(f, "{}\n", self.title)?;
-        writeln!(f, "fault                   count   p50 s   p99 s   repeats")?;
+        writeln!(f, "fault                   count   p50 s   p99 s   limit s   repeats")?;
         for kind in Kind::ALL {
             let of_kind = |struck: &Struck| struck.kind == kind;
             let mut times: Vec<f64> = self
@@ -61,7 +62,15 @@ impl fmt::Display for Report {
             let repeats: u64 =
                 by_window.filter(|(struck, _)| of_kind(struck)).map(|(_, repeats)| repeats).sum();
             let (count, p50, p99) = (times.len(), quantile(&times, 0.5), quantile(&times, 0.99));
-            writeln!(f, "{kind:<22}  {count:>5}  {p50:>6.2}  {p99:>6.2}  {repeats:>8}")?;
+            let limit = recovery_max(kind).map(|limit| {
+                let over = if p99 > limit.as_secs_f64() { "over " } else { "" };
+                format!("{over}{}", limit.as_secs())
+            });
+            let limit = limit.unwrap_or_default();
+            writeln!(
+                f,
+                "{kind:<22}  {count:>5}  {p50:>6.2}  {p99:>6.2}  {limit:>8}  {repeats:>8}"
+            )?;
         }
         let (first, last) = self.memory;
         let (seconds, per_second) =
@@ -89,6 +98,23 @@ impl fmt::Display for Report {
             true => writeln!(f, "every record is accounted for"),
             false => write!(f, "\nBROKEN PROMISES\n{findings}"),
         }
+    }
+}
+
+/// What we want of it, on a machine with nothing else to do.
+fn recovery_max(kind: Kind) -> Option<Duration> {
+    match kind {
+        Kind::WorkerDies => Some(SESSION_TIMEOUT + Duration::from_secs(2)),
+        Kind::BrokerDies | Kind::CoordinatorMoves => Some(Duration::from_secs(10)),
+        Kind::WorkerStops
+        | Kind::WorkerFreezes
+        | Kind::Scaling
+        | Kind::SlowScorer
+        | Kind::ConnectionsCut
+        | Kind::Latency
+        | Kind::HalfOpen
+        | Kind::NoBrokers
+        | Kind::DeadLettersRefused => None,
     }
 }
 

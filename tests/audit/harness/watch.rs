@@ -202,7 +202,7 @@ impl Watch {
             }
             Topic::Letters => {
                 let place =
-                    (number(&text("__dlq.errors.partition")), number(&text("__dlq.errors.offset")));
+                    (number(text("__dlq.errors.partition")), number(text("__dlq.errors.offset")));
                 let code = text("crossrank.dlq.code");
                 let left_out = text("crossrank.dlq.value_bytes").parse().ok();
                 let is_right = inputs::is_letter_of(id, &code, message.payload(), left_out);
