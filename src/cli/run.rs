@@ -74,7 +74,7 @@ async fn connect(
     counts: Arc<Counts>,
 ) -> Result<Worker<KafkaSource, KafkaSink, Engine>, CliError> {
     let group = config.kafka.group.clone();
-    let reranker = Arc::new(start::reranker(config.reranking, counts).await?);
+    let reranker = Arc::new(start::reranker(config.reranking, Arc::clone(&counts)).await?);
     // Reaching the cluster blocks until it answers or the time is up.
     let settings = config.kafka;
     let topics = [
@@ -85,8 +85,8 @@ async fn connect(
     let connected = tokio::task::spawn_blocking(move || {
         kafka::probe(&settings, &topics.each_ref().map(String::as_str))?;
         // The sink first: who joins the group holds partitions, and must be able to publish.
-        let sink = KafkaSink::start(&settings)?;
-        Ok((KafkaSource::start(&settings)?, sink))
+        let sink = KafkaSink::start_counting(&settings, &counts)?;
+        Ok((KafkaSource::start_counting(&settings, &counts)?, sink))
     });
     let connected = connected.await;
     let connected = connected.map_err(|error| CliError::Panicked { reason: error.to_string() })?;

@@ -37,6 +37,7 @@ pub(super) struct Kafka {
     pub(super) uncommitted_max: usize,
     pub(super) keep_completed: bool,
     pub(super) delivery_timeout_ms: u64,
+    pub(super) watchdog_timeout_ms: u64,
     pub(super) prefetch_bytes: usize,
     pub(super) record_bytes_max: usize,
     pub(super) startup_timeout_ms: u64,

@@ -13,13 +13,18 @@ mod leaving;
 mod oauth;
 mod outage;
 mod poll;
+mod producing;
 mod reach;
 mod read_one;
 mod reader;
 mod rebalance;
+mod rebuild;
 mod settings;
 mod sink;
 mod source;
+mod statistics;
+mod watch;
+mod watchdog;
 
 pub use error::StartError;
 pub use guarded::{GUARDED, guarded, refused};

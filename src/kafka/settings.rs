@@ -33,6 +33,8 @@ pub struct Settings {
     pub keep_completed: bool,
     /// How long a produced record may wait for its acknowledgement before it is retried above.
     pub delivery_timeout: Duration,
+    /// A client without any broker for so long is replaced, if a fresh one reaches the cluster.
+    pub watchdog_timeout: Duration,
     /// Records read ahead over all partitions, in bytes.
     pub prefetch_bytes: usize,
     /// The largest record that is produced, in bytes.
@@ -118,6 +120,7 @@ impl fmt::Debug for Settings {
             .field("uncommitted_max", &self.uncommitted_max)
             .field("keep_completed", &self.keep_completed)
             .field("delivery_timeout", &self.delivery_timeout)
+            .field("watchdog_timeout", &self.watchdog_timeout)
             .field("prefetch_bytes", &self.prefetch_bytes)
             .field("record_bytes_max", &self.record_bytes_max)
             .field("startup_timeout", &self.startup_timeout)

@@ -83,6 +83,8 @@ counts! {
     candidates_late,
     /// Publishes tried again after a refusal.
     publish_retries,
+    /// Kafka clients that were stuck and replaced.
+    client_rebuilds,
 }
 
 // === impl Count ===

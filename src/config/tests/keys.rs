@@ -71,6 +71,7 @@ fn all_fields(given: &Given) -> String {
         group_protocol,
         instance_id,
         delivery_timeout,
+        watchdog_timeout,
         startup_timeout,
         prefetch_bytes,
         record_bytes_max,
@@ -86,6 +87,7 @@ fn all_fields(given: &Given) -> String {
         rebalance_timeout,
         commit_interval,
         delivery_timeout,
+        watchdog_timeout,
         startup_timeout,
     ];
     let group = (group_protocol, instance_id, uncommitted_max, keep_completed);

@@ -10,6 +10,8 @@ const PASSWORD: &str = "kafka.security.sasl.password";
 const PASSWORD_FILE: &str = "kafka.security.sasl.password_file";
 const TOKEN_FILE: &str = "kafka.security.sasl.token_file";
 const MECHANISM: &str = "kafka.security.sasl.mechanism";
+const RECONNECT_BACKOFF: &str = "reconnect.backoff.max.ms";
+
 pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
     let kafka = &check.raw.values.kafka;
     let brokers = match &kafka.brokers {
@@ -24,6 +26,7 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
         raw::GroupProtocol::Consumer => GroupProtocol::Consumer,
     };
     timeouts(check, group_protocol);
+    reconnecting(check);
     let kafka = &check.raw.values.kafka;
     let session = kafka.session_timeout_ms;
     let drain = kafka.drain_timeout_ms;
@@ -42,6 +45,7 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
         uncommitted_max: kafka.uncommitted_max,
         keep_completed: kafka.keep_completed,
         delivery_timeout: Duration::from_millis(kafka.delivery_timeout_ms),
+        watchdog_timeout: Duration::from_millis(kafka.watchdog_timeout_ms),
         prefetch_bytes: kafka.prefetch_bytes,
         record_bytes_max: kafka.record_bytes_max,
         startup_timeout: Duration::from_millis(kafka.startup_timeout_ms),
@@ -79,6 +83,24 @@ fn timeouts(check: &mut Check<'_>, group_protocol: GroupProtocol) {
         &["kafka.session_timeout_ms", "kafka.rebalance_timeout_ms"],
         format!("{session} is more than kafka.rebalance_timeout_ms, {rebalance}"),
         "lower it, or raise kafka.rebalance_timeout_ms",
+    );
+}
+
+/// A client that waits longer between two tries than the watchdog waits for it would be replaced for it.
+fn reconnecting(check: &mut Check<'_>) {
+    let kafka = &check.raw.values.kafka;
+    let Some(backoff) = kafka.client.get(RECONNECT_BACKOFF) else { return };
+    // What is no number is refused as such, by librdkafka.
+    let Ok(backoff) = backoff.parse::<u64>() else { return };
+    let watchdog = kafka.watchdog_timeout_ms;
+    check.relation(
+        backoff <= watchdog / 2,
+        &["kafka.watchdog_timeout_ms", "kafka.client.reconnect.backoff.max.ms"],
+        format!(
+            "{watchdog} is less than twice kafka.client.reconnect.backoff.max.ms, {backoff}: a \
+             client would be taken for stuck while it waits to connect again"
+        ),
+        "raise it, or lower the back-off",
     );
 }
 
