@@ -105,7 +105,10 @@ impl Commits {
 
     /// What is waited for, and what came.
     pub(super) fn seen(&self) -> Seen {
-        Seen { owed: usize::from(self.pending.is_some()), answered: self.answers }
+        // What was given up is sent anew, if there still is something to commit.
+        let waits = |pending: &Pending| pending.since.elapsed() < ANSWER_MAX;
+        let owed = usize::from(self.pending.as_ref().is_some_and(waits));
+        Seen { owed, answered: self.answers }
     }
 
     /// Sends what has moved, if anything has.

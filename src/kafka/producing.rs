@@ -62,6 +62,14 @@ impl Shared {
     pub(super) fn client(&self) -> Client {
         self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// The client and a hold on its producer, to be let go of at once; `None` once the thread has ended.
+    pub(super) fn hold(&self) -> Option<(Client, Arc<BaseProducer<Context>>)> {
+        // Under the lock, so that it is not replaced, and then ended, in between.
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let producer = client.producer.upgrade()?;
+        Some((client.clone(), producer))
+    }
 }
 
 // === impl Client ===

@@ -28,13 +28,6 @@ pub struct KafkaSink {
     delivery_timeout: Duration,
 }
 
-/// Why the client did not take a record.
-enum Unsent {
-    Refused(RDKafkaErrorCode, Box<DeliveryReport>),
-    /// The thread has ended.
-    NoClient,
-}
-
 // === impl KafkaSink ===
 
 impl KafkaSink {
@@ -72,14 +65,12 @@ impl KafkaSink {
 
     /// Gives the record to the client, which copies it; the report goes back if it has no room.
     fn send(
-        client: &Client,
+        producer: &BaseProducer<Context>,
         topic: &str,
         record: &Record,
         report: Box<DeliveryReport>,
-    ) -> Result<(), Unsent> {
-        let Some(producer) = client.producer.upgrade() else {
-            return Err(Unsent::NoClient);
-        };
+    ) -> Result<(), (RDKafkaErrorCode, Box<DeliveryReport>)> {
+        let deliveries = &producer.context().deliveries;
         let message = BaseRecord::<[u8], [u8], _> {
             topic,
             partition: None,
@@ -90,11 +81,11 @@ impl KafkaSink {
             delivery_opaque: report,
         };
         // Before it is sent: its report may come before this thread goes on.
-        client.deliveries.in_flight.fetch_add(1, Ordering::AcqRel);
+        deliveries.in_flight.fetch_add(1, Ordering::AcqRel);
         producer.send(message).map_err(|(error, message)| {
-            client.deliveries.in_flight.fetch_sub(1, Ordering::AcqRel);
+            deliveries.in_flight.fetch_sub(1, Ordering::AcqRel);
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidRecord);
-            Unsent::Refused(code, message.delivery_opaque)
+            (code, message.delivery_opaque)
         })
     }
 
@@ -138,19 +129,20 @@ impl RecordSink for KafkaSink {
         let mut report = Box::new(report);
         let until = tokio::time::Instant::now() + self.delivery_timeout;
         let client = loop {
-            if self.shared.given_up.get().is_some() {
-                return Err(self.ended(topic));
-            }
             // Anew each time: it may have been replaced.
-            let client = self.shared.client();
+            let (None, Some((client, producer))) = (self.shared.given_up.get(), self.shared.hold())
+            else {
+                return Err(self.ended(topic));
+            };
             // Listens before it asks, so that no room that is made in between is missed.
             let room = client.deliveries.reported.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            let code = match Self::send(&client, topic, &record, report) {
+            let sent = Self::send(&producer, topic, &record, report);
+            drop(producer);
+            let code = match sent {
                 Ok(()) => break client.clone(),
-                Err(Unsent::NoClient) => return Err(self.ended(topic)),
-                Err(Unsent::Refused(code, back)) => {
+                Err((code, back)) => {
                     report = back;
                     code
                 }

@@ -19,6 +19,8 @@ use crate::telemetry::Counts;
 const PROBE_MAX: Duration = Duration::from_secs(5);
 /// One request of it.
 const REQUEST_MAX: Duration = Duration::from_secs(1);
+/// What it is called, after the name of the other clients.
+const PROBE_SUFFIX: &str = "-watchdog";
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What the owner of the client has to do.
@@ -172,6 +174,10 @@ fn reaches_cluster(settings: &Settings) -> bool {
 
 fn fresh(settings: &Settings) -> ClientConfig {
     let mut config = client::common(settings);
+    // So that brokers and their logs can tell it from the others.
+    let id = config.get("client.id").unwrap_or_default();
+    let id = format!("{id}{PROBE_SUFFIX}");
+    config.set("client.id", id);
     // In an outage it would only repeat what the others say.
     config.set_log_level(RDKafkaLogLevel::Emerg);
     config
