@@ -179,7 +179,7 @@ impl Watchdog {
     /// From here on the client has all its time again.
     fn start_over(&mut self, now: Instant) {
         self.heard = now;
-        self.alone_since = self.alone_since.map(|_| now);
+        self.alone_since = None;
         self.stalled_since = self.stalled_since.map(|_| now);
         self.wanting = self.wanting.map(|_| Wanting { since: now, last: now });
         self.reachable_since = None;
@@ -211,7 +211,7 @@ impl Watchdog {
                 self.alone_since = None;
                 self.rebuilds = 0;
             }
-            // A new client that has not said anything yet has as many as the last one.
+            // Not heard of yet, or not to be read.
             None => {}
         }
         if progress || self.alone_since.is_some() || self.wanting.is_none() {
@@ -244,9 +244,8 @@ impl Watchdog {
     fn is_sure(&self, now: Instant, sign: Sign) -> bool {
         let reachable = self.reachable_since.map(|since| now - since);
         match sign {
-            Sign::Alone(alone) => {
-                alone >= self.limits.alone && reachable >= Some(self.limits.alone * 2 / 3)
-            }
+            // Which was not even looked for in the first third.
+            Sign::Alone(_) => reachable >= Some(self.limits.alone * 2 / 3),
             Sign::Stalled(_) => reachable.is_some(),
         }
     }

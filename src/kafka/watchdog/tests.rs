@@ -285,8 +285,8 @@ fn answers_that_come_now_and_then_are_enough() {
 fn an_outage_does_not_count_towards_a_stall() {
     let mut client = Client::producer();
     client.seen.owed = 1;
-    client.reachable = false;
-    client.brokers = Some(0);
+    client.after(10);
+    (client.brokers, client.reachable) = (Some(0), false);
     client.after(3600);
     (client.brokers, client.reachable) = (Some(1), true);
     assert_eq!(client.after(STALLED.as_secs() - 1), None);
@@ -308,4 +308,24 @@ fn a_topic_that_takes_nothing_gets_new_clients_more_and_more_rarely_and_never_an
     client.look();
     let at = client.rebuilt(1000);
     assert_eq!((at - last) / STALLED.as_secs(), 1);
+}
+
+#[test]
+fn a_record_that_was_given_up_is_not_waited_for() {
+    let mut client = Client::producer();
+    client.seen.owed = 1;
+    assert_eq!(client.after(STALLED.as_secs() - 1), None);
+    client.seen.owed = 0;
+    assert_eq!(client.after(600), None);
+}
+
+#[test]
+fn a_broker_in_between_gives_a_client_all_its_time_again() {
+    let mut client = Client::consumer();
+    for _ in 0..100 {
+        client.brokers = Some(0);
+        assert_eq!(client.after(14), None);
+        client.brokers = Some(1);
+        client.after(1);
+    }
 }
