@@ -63,10 +63,10 @@ impl PollThread {
         self.leaving.store(true, Ordering::Release);
         let unanswered = self.unanswered();
         leave_unheard(&self.consumer, &unanswered);
-        warn!(
-            partitions = lost.len(),
-            unsettled, "partitions lost; what was in flight is read again"
-        );
+        if !lost.is_empty() {
+            let partitions = lost.len();
+            warn!(partitions, unsettled, "partitions lost; what was in flight is read again");
+        }
         let Member { consumer, events, leaving } = member;
         self.left.push(mem::replace(&mut self.consumer, Arc::new(consumer)));
         (self.events, self.leaving) = (events, leaving);
