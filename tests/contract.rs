@@ -25,6 +25,8 @@ mod outages;
 mod records;
 #[path = "contract/start.rs"]
 mod start;
+#[path = "contract/stuck.rs"]
+mod stuck;
 #[path = "contract/suite.rs"]
 mod suite;
 #[path = "contract/transactions.rs"]
