@@ -86,9 +86,8 @@ impl<'a> Harness<'a> {
     }
 
     /// Where transactions commit.
-    pub(crate) fn exactly_once(kafka: &Kafka) -> Self {
-        let harness = Self::new("Apache Kafka, exactly once", kafka.brokers(), Create::Real);
-        Self { delivery: Delivery::ExactlyOnce, ..harness }
+    pub(crate) fn exactly_once(self) -> Self {
+        Self { delivery: Delivery::ExactlyOnce, ..self }
     }
 
     fn new(name: &'static str, brokers: String, create: Create<'a>) -> Self {

@@ -86,7 +86,7 @@ async fn work(
 /// Publishes, and tries again where that may help.
 async fn publish(sink: &KafkaSink, topic: &str, record: Record) -> Result<(), PublishError> {
     loop {
-        match sink.publish(topic, record.clone()).await {
+        match sink.send(topic, record.clone()).await {
             Err(PublishError::Retryable { .. }) => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -168,7 +168,7 @@ async fn a_cluster_that_is_away_is_waited_for_and_one_that_others_reach_is_not_f
     kafka.proxy().cut();
     // Each takes longer than a client that is stuck would be left alone.
     for _ in 0..2 {
-        let error = sink.publish(INPUT, numbered(1)).await.unwrap_err();
+        let error = sink.send(INPUT, numbered(1)).await.unwrap_err();
         assert!(matches!(error, PublishError::Retryable { .. }), "{error:?}");
     }
     kafka.proxy().set(Fault::Honest);
