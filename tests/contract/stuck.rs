@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossrank::kafka::{KafkaSink, KafkaSource, Settings};
-use crossrank::stream::{Claimed, PublishError, Record, RecordSink, RecordSource, SourceError};
+use crossrank::stream::{Claimed, PublishError, Record, RecordSource, SourceError};
 use crossrank::telemetry::Counts;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
