@@ -74,7 +74,8 @@ pub fn start_exactly_once_counting(
         due: Instant::now(),
         retry_wait: RETRY_WAIT_MIN,
     };
-    let source = KafkaSource::start_with(settings, Some(transactions), (bell.clone(), rings), counts)?;
+    let source =
+        KafkaSource::start_with(settings, Some(transactions), (bell.clone(), rings), counts)?;
     Ok((source, TransactionSink::new(staged, bell)))
 }
 
@@ -95,7 +96,7 @@ pub(super) struct Transactions {
 /// A transaction to carry out.
 struct Job {
     batch: Batch,
-    group: ConsumerGroupMetadata,
+    group: Arc<ConsumerGroupMetadata>,
 }
 
 /// How it ended. What can never be published has been told so already.
@@ -200,7 +201,7 @@ impl Transactions {
         self.due = Instant::now() + self.interval;
         self.is_running = true;
         // There is room: one at a time.
-        self.jobs.try_send(Job { batch, group }).map_err(|_| ended())
+        self.jobs.try_send(Job { batch, group: Arc::new(group) }).map_err(|_| ended())
     }
 }
 
