@@ -25,6 +25,8 @@ mod outages;
 mod records;
 #[path = "contract/start.rs"]
 mod start;
+#[path = "contract/stuck.rs"]
+mod stuck;
 #[path = "contract/suite.rs"]
 mod suite;
 #[path = "contract/transactions.rs"]
@@ -72,6 +74,9 @@ async fn a_real_kafka_that_assigns_by_itself_keeps_the_contract() {
     let harness = cluster::Harness::brokers_assign(&kafka);
     suite::all(&harness).await;
     completed::is_not_read_again(&harness).await;
+    let harness = harness.exactly_once();
+    transactions::make_outputs_and_commits_visible_together(&harness).await;
+    transactions::move_on_with_their_partition(&harness).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +85,7 @@ async fn a_real_kafka_with_transactions_keeps_the_contract() {
     let Some(kafka) = kafka::Kafka::start() else {
         return;
     };
-    let harness = cluster::Harness::exactly_once(&kafka);
+    let harness = cluster::Harness::real(&kafka).exactly_once();
     transactions::make_outputs_and_commits_visible_together(&harness).await;
     transactions::hold_what_stands_above_a_hole(&harness).await;
     transactions::go_on_without_what_is_refused(&harness).await;

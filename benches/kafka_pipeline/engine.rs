@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::topics::Topics;
-use crate::{Arguments, say, support, worker};
+use crate::{Arguments, Run, say, support, worker};
 
 /// Sets in flight: as many as the worker's default.
 const SETS_IN_FLIGHT: usize = 256;
@@ -34,23 +34,32 @@ pub(crate) fn compare(brokers: &str, model: &Path, sets: &[Vec<u8>], arguments: 
     let topics = Topics::holding(brokers, "scored", sets);
     let pairs: usize = sets.iter().map(|set| decoded(set).candidates.len()).sum();
     let runtime = Runtime::new().expect("a runtime");
-    let (mut alone, mut working) = (Vec::new(), Vec::new());
+    let (mut alone, mut working, mut transacting) = (Vec::new(), Vec::new(), Vec::new());
+    let exactly_once: Vec<String> = std::iter::once("kafka.delivery=exactly-once".to_owned())
+        .chain(arguments.with.iter().cloned())
+        .collect();
     // The first round warms up.
     for round in 0..=arguments.rounds {
         let seconds = runtime.block_on(score_all(&engine, sets));
         let run = worker::run_with(&topics, engine.clone(), true, &arguments.with);
+        let once = worker::run_with(&topics, engine.clone(), true, &exactly_once);
         if round > 0 {
+            let pairs_per_s = |run: Run| run.sets_per_s / sets.len() as f64 * pairs as f64;
             alone.push(pairs as f64 / seconds);
-            working.push(run.sets_per_s / sets.len() as f64 * pairs as f64);
+            working.push(pairs_per_s(run));
+            transacting.push(pairs_per_s(once));
         }
     }
-    let (alone, working) = (median(alone), median(working));
+    let (alone, working, transacting) = (median(alone), median(working), median(transacting));
     say(&format!(
         "{pairs} pairs of {} sets, medians of {} rounds:\n\
-         engine alone  {alone:>8.1} pairs/s\nworker        {working:>8.1} pairs/s\nratio         {:>8.2}",
+         engine alone  {alone:>8.1} pairs/s\n\
+         worker        {working:>8.1} pairs/s, ratio {:.2}\n\
+         exactly once  {transacting:>8.1} pairs/s, ratio to the worker {:.2}",
         sets.len(),
         arguments.rounds,
         working / alone,
+        transacting / working,
     ));
 }
 

@@ -3,10 +3,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossrank::engine::{EngineError, ModelIdentity, ScoreRequest, Scorer, SetScores};
-use crossrank::kafka::{KafkaSink, KafkaSource};
-use crossrank::stream::{Position, PublishError, Record, RecordSink};
+use crossrank::kafka::{Delivery, KafkaSink, KafkaSource, start_exactly_once};
+use crossrank::stream::{Position, PublishError, Record, RecordSink, RecordSource};
 use crossrank::wire;
-use crossrank::worker::Worker;
+use crossrank::worker::{Reranker, Worker};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -32,8 +32,8 @@ impl<S: Scorer> Scorer for Timed<S> {
 }
 
 /// Counts what was delivered, and tells when that is all.
-struct Counted {
-    sink: KafkaSink,
+struct Counted<K> {
+    sink: K,
     done: Arc<Done>,
 }
 
@@ -44,7 +44,7 @@ struct Done {
     rung: Notify,
 }
 
-impl RecordSink for Counted {
+impl<K: RecordSink> RecordSink for Counted<K> {
     async fn publish(
         &self,
         topic: &str,
@@ -122,21 +122,42 @@ async fn answer_all<S: Scorer>(
         at: OnceLock::new(),
         rung: Notify::new(),
     });
-    let kafka = config.kafka;
-    let start = move || {
-        let sink = KafkaSink::start(&kafka).expect("a producer");
-        (KafkaSource::start(&kafka).expect("a consumer"), sink)
+    let (kafka, settings) = (config.kafka, config.worker);
+    let cpu = match kafka.delivery {
+        Delivery::AtLeastOnce => {
+            let start = move || {
+                let sink = KafkaSink::start(&kafka).expect("a producer");
+                (KafkaSource::start(&kafka).expect("a consumer"), sink)
+            };
+            let started = tokio::task::spawn_blocking(start).await.expect("a start");
+            work(started, reranker, output, settings, &done).await
+        }
+        Delivery::ExactlyOnce => {
+            let start = move || start_exactly_once(&kafka).expect("transactions");
+            let started = tokio::task::spawn_blocking(start).await.expect("a start");
+            work(started, reranker, output, settings, &done).await
+        }
     };
-    let (source, sink) = tokio::task::spawn_blocking(start).await.expect("a start");
-    let sink = Counted { sink, done: Arc::clone(&done) };
-    let cpu = cpu::seconds();
-    let worker = Worker::new(source, sink, reranker, output, config.worker);
-    worker.run(done.rung.notified()).await.expect("a worker that stops in order");
     let (first, last) = (since.get().expect("a first set"), done.at.get().expect("a last set"));
     let seconds = (*last - *first).as_secs_f64();
     Run {
         sets_per_s: topics.sets as f64 / seconds,
         bytes_per_s: done.bytes.load(Ordering::Relaxed) as f64 / seconds,
-        cpu_seconds: cpu::seconds() - cpu,
+        cpu_seconds: cpu,
     }
+}
+
+/// Works until all is delivered; the CPU seconds that it took.
+async fn work<S: RecordSource, K: RecordSink, E: Scorer>(
+    (source, sink): (S, K),
+    reranker: Arc<Reranker<E>>,
+    group: &str,
+    settings: crossrank::worker::Settings,
+    done: &Arc<Done>,
+) -> f64 {
+    let sink = Counted { sink, done: Arc::clone(done) };
+    let cpu = cpu::seconds();
+    let worker = Worker::new(source, sink, reranker, group, settings);
+    worker.run(done.rung.notified()).await.expect("a worker that stops in order");
+    cpu::seconds() - cpu
 }

@@ -86,7 +86,7 @@ async fn connect(
     counts: Arc<Counts>,
 ) -> Result<AnyWorker, CliError> {
     let group = config.kafka.group.clone();
-    let reranker = Arc::new(start::reranker(config.reranking, counts).await?);
+    let reranker = Arc::new(start::reranker(config.reranking, Arc::clone(&counts)).await?);
     // Reaching the cluster blocks until it answers or the time is up.
     let settings = config.kafka;
     let topics = [
@@ -99,11 +99,11 @@ async fn connect(
         match settings.delivery {
             Delivery::AtLeastOnce => {
                 // The sink first: who joins the group holds partitions, and must be able to publish.
-                let sink = KafkaSink::start(&settings)?;
-                Ok(Connected::AtLeastOnce(KafkaSource::start(&settings)?, sink))
+                let sink = KafkaSink::start_counting(&settings, &counts)?;
+                Ok(Connected::AtLeastOnce(KafkaSource::start_counting(&settings, &counts)?, sink))
             }
             Delivery::ExactlyOnce => {
-                let (source, sink) = kafka::start_exactly_once(&settings)?;
+                let (source, sink) = kafka::start_exactly_once_counting(&settings, &counts)?;
                 Ok(Connected::ExactlyOnce(source, sink))
             }
         }

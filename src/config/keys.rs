@@ -57,6 +57,7 @@ pub(super) const KEYS: &[Key] = &[
     key("kafka.transaction_records", Kind::Whole(1, 1_000_000)),
     key("kafka.transaction_timeout_ms", Kind::Whole(1_000, DAY_MS)),
     key("kafka.delivery_timeout_ms", Kind::Whole(1_000, DAY_MS)),
+    key("kafka.watchdog_timeout_ms", Kind::Whole(5_000, DAY_MS)),
     key("kafka.prefetch_bytes", Kind::Whole(65_536, BYTES)),
     key("kafka.record_bytes_max", Kind::Whole(1_000, RECORD_BYTES)),
     key("kafka.startup_timeout_ms", Kind::Whole(100, DAY_MS)),

@@ -41,6 +41,7 @@ pub(super) struct Kafka {
     pub(super) transaction_records: usize,
     pub(super) transaction_timeout_ms: u64,
     pub(super) delivery_timeout_ms: u64,
+    pub(super) watchdog_timeout_ms: u64,
     pub(super) prefetch_bytes: usize,
     pub(super) record_bytes_max: usize,
     pub(super) startup_timeout_ms: u64,

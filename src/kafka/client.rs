@@ -11,6 +11,8 @@ const PARTITION_BYTES_MIN: usize = 64 << 10;
 const PARTITION_BYTES_MAX: usize = 64 << 20;
 /// Of records that are sent together: enough for throughput, and little enough for most topics.
 const BATCH_BYTES: usize = 256 << 10;
+/// Far below any time after which a client counts as stuck.
+const STATISTICS_EVERY: Duration = Duration::from_secs(1);
 /// Limits of librdkafka for `message.max.bytes`.
 const MESSAGE_BYTES: (usize, usize) = (1_000, 1_000_000_000);
 
@@ -95,8 +97,15 @@ pub(super) fn transactional(settings: &Settings, id: &str) -> ClientConfig {
     config
 }
 
+/// With the statistics that the watchdog lives on: they are made in the client's own thread, so that they
+/// end when it is stuck. Building and reading them takes a microsecond or two for each partition.
+pub(super) fn watched(mut config: ClientConfig) -> ClientConfig {
+    config.set("statistics.interval.ms", millis(STATISTICS_EVERY));
+    config
+}
+
 /// Properties of every client.
-fn common(settings: &Settings) -> ClientConfig {
+pub(super) fn common(settings: &Settings) -> ClientConfig {
     let mut config = ClientConfig::new();
     for (property, value) in &settings.client {
         config.set(property, value);
@@ -197,6 +206,7 @@ mod tests {
             transaction_timeout: Duration::from_secs(30),
             commit_interval: Duration::from_secs(1),
             delivery_timeout: Duration::from_secs(30),
+            watchdog_timeout: Duration::from_secs(15),
             prefetch_bytes: 64 << 20,
             record_bytes_max: 1 << 20,
             startup_timeout: Duration::from_secs(30),
@@ -210,7 +220,7 @@ mod tests {
         named.instance_id = Some("worker-0".into());
         let brokers_decide = Settings { group_protocol: GroupProtocol::Consumer, ..named.clone() };
         for settings in [settings(), named, brokers_decide] {
-            for config in [consumer(&settings, 12), producer(&settings)] {
+            for config in [consumer(&settings, 12), producer(&settings)].map(watched) {
                 // What does not go together is refused at creation only.
                 let _client: rdkafka::consumer::BaseConsumer = config.create().unwrap();
             }
@@ -231,6 +241,7 @@ mod tests {
         assert_eq!(producer(&settings).get("acks"), Some("all"));
         assert_eq!(consumer(&settings, 1).get("enable.auto.commit"), Some("false"));
         assert_eq!(consumer(&settings, 1).get("max.poll.interval.ms"), Some("300000"));
+        assert_eq!(watched(producer(&settings)).get("statistics.interval.ms"), Some("1000"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use super::context::Context;
 use super::error::Meaning;
+use super::watchdog::Seen;
 use crate::stream::{Completed, Epoch, OffsetTracker, Partition};
 
 /// An answer that takes longer is not waited for any more; what it was about is committed again.
@@ -43,6 +44,8 @@ pub(super) struct Commits {
     failing_since: Option<Instant>,
     /// The last answer was that there is nobody to answer.
     unreachable: bool,
+    /// Answers of any kind.
+    answers: usize,
 }
 
 /// What is committed for one partition.
@@ -74,6 +77,7 @@ impl Commits {
             retry_at: None,
             failing_since: None,
             unreachable: false,
+            answers: 0,
         }
     }
 
@@ -97,6 +101,14 @@ impl Commits {
     pub(super) fn is_unheard(&self) -> bool {
         let waited = self.pending.as_ref().map(|pending| pending.since.elapsed());
         self.unreachable || waited.is_some_and(|waited| waited >= HEARD_WITHIN)
+    }
+
+    /// What is waited for, and what came.
+    pub(super) fn seen(&self) -> Seen {
+        // What was given up is sent anew, if there still is something to commit.
+        let waits = |pending: &Pending| pending.since.elapsed() < ANSWER_MAX;
+        let owed = usize::from(self.pending.as_ref().is_some_and(waits));
+        Seen { owed, answered: self.answers }
     }
 
     /// Sends what has moved, if anything has.
@@ -162,6 +174,7 @@ impl Commits {
         list: &TopicPartitionList,
         tracker: &mut OffsetTracker,
     ) -> Option<RDKafkaErrorCode> {
+        self.answers += 1;
         let elements = list.elements();
         let Some(pending) = self.pending.take_if(|pending| pending.is_answered_by(&elements))
         else {

@@ -12,11 +12,13 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tracing::{debug, error, info, trace, warn};
 
 use super::oauth;
 use super::settings::{Sasl, Settings};
+use super::statistics;
+use super::watchdog::Seen;
 
 /// Events between two looks at them. Only errors can be so many; the rest comes one a poll.
 const EVENTS_MAX: usize = 256;
@@ -32,6 +34,8 @@ pub(super) enum Event {
     Committed(KafkaResult<()>, TopicPartitionList),
     /// Something went wrong; the client goes on by itself.
     Failed(RDKafkaErrorCode, String),
+    /// Statistics, which tell of so many connected brokers, if they can be read.
+    Statistics(Option<usize>),
 }
 
 /// Receives the callbacks of one client. They run inside a poll, on the thread that polls, and
@@ -53,6 +57,8 @@ pub(super) struct Deliveries {
     pub(super) delivered: AtomicUsize,
     /// Rung at every delivery report.
     pub(super) reported: Notify,
+    /// Set when the client was replaced and does not report any more.
+    pub(super) silent: watch::Sender<bool>,
 }
 
 /// Where a record's fate is reported.
@@ -103,10 +109,16 @@ impl ClientContext for Context {
         }
     }
 
-    /// For people: set `statistics.interval.ms` and turn this target up.
-    fn stats_raw(&self, statistics: &[u8]) {
-        let statistics = String::from_utf8_lossy(statistics);
-        debug!(target: "crossrank::kafka::statistics", role = self.role, "{statistics}");
+    /// For the watchdog; and for people, who turn this target up.
+    fn stats_raw(&self, json: &[u8]) {
+        let text = || String::from_utf8_lossy(json);
+        debug!(target: "crossrank::kafka::statistics", role = self.role, "{}", text());
+        let brokers = statistics::brokers_up(json);
+        if brokers.is_none() {
+            debug!(role = self.role, "statistics that cannot be read");
+        }
+        // A full queue is one that nobody looks at.
+        let _noted = self.note(Event::Statistics(brokers));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -169,6 +181,18 @@ impl ProducerContext<NoCustomPartitioner> for Context {
 impl Deliveries {
     pub(super) fn count(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// What is waited for, and what came.
+    pub(super) fn seen(&self) -> Seen {
+        Seen { owed: self.count(), answered: self.delivered.load(Ordering::Acquire) }
+    }
+
+    /// Returns when the client will report nothing any more.
+    pub(super) async fn silence(&self) {
+        let mut silent = self.silent.subscribe();
+        // The sender is part of `self`, so it is there.
+        drop(silent.wait_for(|silent| *silent).await);
     }
 }
 

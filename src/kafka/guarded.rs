@@ -71,6 +71,11 @@ pub const GUARDED: &[(&str, &str)] = &[
     ("ssl.ca.location", "use kafka.security.ca_file"),
     ("ssl.certificate.location", "use kafka.security.certificate_file"),
     ("ssl.key.location", "use kafka.security.key_file"),
+    (
+        "statistics.interval.ms",
+        "the watchdog reads them once a second; to see them, set log.filter to \
+         info,crossrank::kafka::statistics=debug",
+    ),
     ("test.mock.*", "brokers that exist in memory only keep nothing"),
     ("transaction.timeout.ms", "use kafka.transaction_timeout_ms"),
     ("transactional.id", "it follows from kafka.group and kafka.instance_id"),

@@ -17,12 +17,12 @@ const LET_GO_MAX: Duration = Duration::from_secs(1);
 
 impl PollThread {
     /// The rebalances that librdkafka has announced and that have no answer yet.
-    fn unanswered(&mut self) -> Vec<Announced> {
+    pub(super) fn unanswered(&mut self) -> Vec<Announced> {
         while let Ok(event) = self.events.try_recv() {
             match event {
                 Event::Assigned(list) => self.rebalances.assigned(list),
                 Event::Revoked(list) => self.rebalances.revoked(list),
-                Event::Committed(..) | Event::Failed(..) => {}
+                Event::Committed(..) | Event::Failed(..) | Event::Statistics(_) => {}
             }
         }
         self.rebalances.take_unanswered()
@@ -36,8 +36,11 @@ impl Drop for PollThread {
         // A lane holds the consumer, and its queue must go before the partition does.
         self.lanes.clear();
         let unanswered = self.unanswered();
-        if self.outage.is_on() || self.commits.is_unheard() {
+        if self.outage.is_on() || self.watch.is_alone() || self.commits.is_unheard() {
             leave_unheard(&self.consumer, &unanswered);
+            warn!(
+                "the group's coordinator is away and not told; it notices by the session timeout"
+            );
         } else if !unanswered.is_empty() {
             leave_during_a_rebalance(&self.consumer, &unanswered);
         }
@@ -58,8 +61,9 @@ fn leave_during_a_rebalance(consumer: &BaseConsumer<Context>, unanswered: &[Anno
     }
 }
 
-/// Leaves a group whose coordinator is away: lets everything go, but does not close the consumer.
-fn leave_unheard(consumer: &Arc<BaseConsumer<Context>>, unanswered: &[Announced]) {
+/// Leaves a group whose coordinator is away, or seems to be: lets everything go, but does not close the
+/// consumer.
+pub(super) fn leave_unheard(consumer: &Arc<BaseConsumer<Context>>, unanswered: &[Announced]) {
     for announced in unanswered {
         announced.let_go(consumer);
     }
@@ -75,7 +79,7 @@ fn leave_unheard(consumer: &Arc<BaseConsumer<Context>>, unanswered: &[Announced]
     }
     // Never dropped. Closing a consumer without its coordinator can end the process with SIGSEGV
     // (`rd_kafka_cgrp_handle_LeaveGroup`, repaired in librdkafka 2.14.2), and waits for answers that
-    // cannot come. What is lost is some memory and threads of a process that is about to end.
+    // cannot come. What is lost is some memory and threads, once for each client that was stuck, or of a
+    // process that is about to end.
     mem::forget(Arc::clone(consumer));
-    warn!("the group's coordinator is away and not told; it notices by the session timeout");
 }

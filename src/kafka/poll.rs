@@ -17,9 +17,9 @@ use super::error::Meaning;
 use super::hand_out::{CLAIMS_MAX, UNSETTLED_MAX};
 use super::outage::Outage;
 use super::rebalance::Rebalances;
-use super::settings::Settings;
 use super::source::Bell;
 use super::transactions::Transactions;
+use super::watch::Watch;
 use crate::stream::{Claimed, OffsetTracker, Outcome, Partition, Settled, Settlement, SourceError};
 
 /// The longest sleep. Every wake-up has a bell; this is for one that librdkafka swallows.
@@ -37,6 +37,9 @@ pub(super) struct PollThread {
     pub(super) wires: Wires,
     pub(super) closing: Option<Closing>,
     pub(super) outage: Outage,
+    pub(super) watch: Watch,
+    /// Consumers that were replaced.
+    pub(super) left: Vec<Arc<BaseConsumer<Context>>>,
     missing_since: Option<Instant>,
     /// How long the topic may be missing: as long as start-up would wait for the cluster.
     missing_max: Duration,
@@ -47,6 +50,8 @@ pub(super) struct PollThread {
     pub(super) uncommitted_max: usize,
     pub(super) leaving: Arc<AtomicBool>,
     topic: Arc<str>,
+    /// Of the topic, when it was last looked at.
+    pub(super) partitions: usize,
     // The lanes hold it too; the last to go leaves the group.
     pub(super) consumer: Arc<BaseConsumer<Context>>,
     // Last: it says that the group has been left.
@@ -76,7 +81,6 @@ pub(super) struct Member {
     pub(super) consumer: BaseConsumer<Context>,
     pub(super) events: Receiver<Event>,
     pub(super) leaving: Arc<AtomicBool>,
-    pub(super) ending: oneshot::Sender<()>,
 }
 
 // === impl Wires ===
@@ -104,24 +108,26 @@ impl Wires {
 
 impl PollThread {
     pub(super) fn new(
-        settings: &Settings,
         member: Member,
         wires: Wires,
+        watch: Watch,
+        partitions: usize,
+        ending: oneshot::Sender<()>,
         transactions: Option<Transactions>,
     ) -> Self {
-        // What is settled above a commit is in no transaction yet, and has no output.
-        let keep_completed = settings.keep_completed && transactions.is_none();
-        let Member { consumer, events, leaving, ending } = member;
+        let settings = watch.settings();
+        let Member { consumer, events, leaving } = member;
         Self {
             tracker: OffsetTracker::default(),
             lanes: Vec::new(),
             rebalances: Rebalances::new(settings.drain_timeout),
-            commits: Commits::new(settings.commit_interval, keep_completed),
+            commits: Commits::new(settings.commit_interval, settings.keep_completed),
             transactions,
             events,
             wires,
             closing: None,
             outage: Outage::default(),
+            left: Vec::new(),
             missing_since: None,
             missing_max: settings.startup_timeout,
             turn: 0,
@@ -129,6 +135,8 @@ impl PollThread {
             uncommitted_max: settings.uncommitted_max,
             leaving,
             topic: settings.input_topic.as_str().into(),
+            partitions,
+            watch,
             consumer: Arc::new(consumer),
             _ending: ending,
         }
@@ -152,6 +160,7 @@ impl PollThread {
     fn step(&mut self) -> Result<bool, SourceError> {
         self.take_outcomes()?;
         self.poll_consumer()?;
+        self.watch_client()?;
         self.advance_rebalance()?;
         self.commit_if_due()?;
         self.hand_out()?;
@@ -218,6 +227,7 @@ impl PollThread {
                 }
             }
             Event::Failed(code, reason) => self.take_failure(code, &reason)?,
+            Event::Statistics(brokers) => self.watch.heard(brokers),
         }
         Ok(())
     }
@@ -244,7 +254,8 @@ impl PollThread {
 
     /// While something is wrong with the cluster, looks whether it still is.
     fn watch_cluster(&mut self) -> Result<(), SourceError> {
-        if !self.outage.wants_look(self.missing_since.is_some()) {
+        // Asking also makes a client connect that let go of its brokers because it had no use for them.
+        if !self.outage.wants_look(self.missing_since.is_some() || self.watch.is_alone()) {
             return Ok(());
         }
         let seen = self.consumer.fetch_metadata(Some(&self.topic), TICK);

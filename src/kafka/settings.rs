@@ -43,6 +43,8 @@ pub struct Settings {
     pub transaction_timeout: Duration,
     /// How long a produced record may wait for its acknowledgement before it is retried above.
     pub delivery_timeout: Duration,
+    /// A client without any broker for so long is replaced, if a fresh one reaches the cluster.
+    pub watchdog_timeout: Duration,
     /// Records read ahead over all partitions, in bytes.
     pub prefetch_bytes: usize,
     /// The largest record that is produced, in bytes.
@@ -143,6 +145,7 @@ impl fmt::Debug for Settings {
             .field("transaction_records", &self.transaction_records)
             .field("transaction_timeout", &self.transaction_timeout)
             .field("delivery_timeout", &self.delivery_timeout)
+            .field("watchdog_timeout", &self.watchdog_timeout)
             .field("prefetch_bytes", &self.prefetch_bytes)
             .field("record_bytes_max", &self.record_bytes_max)
             .field("startup_timeout", &self.startup_timeout)

@@ -1,36 +1,31 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::sync::oneshot;
-use tracing::info;
 
-use super::client;
-use super::context::{Context, Deliveries, DeliveryReport, Event};
-use super::error::{Meaning, StartError, creation_error};
+use super::context::{Context, DeliveryReport};
+use super::error::{Meaning, StartError};
 use super::headers;
-use super::outage::Outage;
+use super::producing::{Client, NewProducer, ProduceThread, Shared};
 use super::reach::Reach;
 use super::settings::Settings;
+use super::watch::Watch;
 use crate::stream::{Position, PublishError, Record, RecordSink};
-
-/// How long the polling thread sleeps at most before it looks whether it should end.
-const POLL_MAX: Duration = Duration::from_millis(100);
+use crate::telemetry::Counts;
 
 /// An idempotent producer. A publish returns when every in-sync replica has the record.
 ///
-/// Its thread owns the producer; dropping the sink ends the thread, and what is in flight then is
-/// given up: [`RecordSink::flush`] first.
+/// Its thread owns the producer, and replaces one that is stuck; what was in flight in the old one is then
+/// to be published again. Dropping the sink ends the thread, and what is in flight then is given up:
+/// [`RecordSink::flush`] first.
 pub struct KafkaSink {
-    producer: Weak<BaseProducer<Context>>,
-    deliveries: Arc<Deliveries>,
+    shared: Arc<Shared>,
     delivery_timeout: Duration,
-    stop: Arc<AtomicBool>,
 }
 
 // === impl KafkaSink ===
@@ -38,37 +33,34 @@ pub struct KafkaSink {
 impl KafkaSink {
     /// Reaches for the brokers. Blocks, for `startup_timeout` at most.
     pub fn start(settings: &Settings) -> Result<Self, StartError> {
-        let (context, events) = Context::new("producer", settings);
-        let deliveries = Arc::clone(&context.deliveries);
-        let producer: BaseProducer<Context> =
-            client::producer(settings).create_with_context(context).map_err(creation_error)?;
+        Self::start_counting(settings, &Arc::default())
+    }
+
+    /// As [`Self::start`]; counts what happens to its client.
+    pub fn start_counting(settings: &Settings, counts: &Arc<Counts>) -> Result<Self, StartError> {
+        let new = NewProducer::create(settings)?;
         let until = Instant::now() + settings.startup_timeout;
-        let mut reach = Reach::new(settings, &events, until);
+        let mut reach = Reach::new(settings, &new.events, until);
         loop {
-            producer.poll(Duration::ZERO);
+            new.producer.poll(Duration::ZERO);
             reach.listen()?;
             // Known from the first answer of any broker.
-            if producer.client().fetch_cluster_id(reach.request_max() / 4).is_some() {
+            if new.producer.client().fetch_cluster_id(reach.request_max() / 4).is_some() {
                 break;
             }
             if reach.is_over() {
                 return Err(reach.give_up("the cluster", RDKafkaErrorCode::OperationTimedOut));
             }
         }
-        let producer = Arc::new(producer);
-        let stop = Arc::new(AtomicBool::new(false));
-        let sink = Self {
-            producer: Arc::downgrade(&producer),
-            deliveries,
-            delivery_timeout: settings.delivery_timeout,
-            stop: Arc::clone(&stop),
-        };
+        let shared = Arc::new(Shared::new(&new));
+        let watch = Watch::over_producer(&Arc::new(settings.clone()), counts);
+        let produce = ProduceThread::new(new, Arc::clone(&shared), watch);
         const NAME: &str = "kafka-produce";
         thread::Builder::new()
             .name(NAME.to_owned())
-            .spawn(move || poll(&producer, &events, &stop))
+            .spawn(move || produce.run())
             .map_err(|source| StartError::Thread { name: NAME, source })?;
-        Ok(sink)
+        Ok(Self { shared, delivery_timeout: settings.delivery_timeout })
     }
 
     /// Publishes one record, and returns once every in-sync replica has it.
@@ -79,43 +71,53 @@ impl KafkaSink {
         let (report, reported) = oneshot::channel();
         let mut report = Box::new(report);
         let until = tokio::time::Instant::now() + self.delivery_timeout;
-        loop {
+        let client = loop {
+            // Anew each time: it may have been replaced.
+            let (None, Some((client, producer))) = (self.shared.given_up.get(), self.shared.hold())
+            else {
+                return Err(self.ended(topic));
+            };
             // Listens before it asks, so that no room that is made in between is missed.
-            let room = self.deliveries.reported.notified();
+            let room = client.deliveries.reported.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            let error = match self.enqueue(topic, &record, report) {
-                Ok(()) => break,
-                Err((error, back)) => {
+            let sent = Self::enqueue(&producer, topic, &record, report);
+            drop(producer);
+            let code = match sent {
+                Ok(()) => break client.clone(),
+                Err((code, back)) => {
                     report = back;
-                    error
+                    code
                 }
             };
-            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidRecord);
             if code != RDKafkaErrorCode::QueueFull
                 || tokio::time::timeout_at(until, room).await.is_err()
             {
-                return Err(self.error(topic, code));
+                return Err(error(&client.producer, topic, code));
             }
-        }
+        };
         drop(record);
-        match reported.await {
+        let reported = tokio::select! {
+            biased;
+            reported = reported => reported,
+            // It was replaced, and does not even say what became of its records.
+            () = client.deliveries.silence() => Ok(Err(RDKafkaErrorCode::PurgeInflight)),
+        };
+        match reported {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(code)) => Err(self.error(topic, code)),
-            Err(_ended) => Err(self.error(topic, RDKafkaErrorCode::PurgeQueue)),
+            Ok(Err(code)) => Err(error(&client.producer, topic, code)),
+            Err(_ended) => Err(error(&client.producer, topic, RDKafkaErrorCode::PurgeQueue)),
         }
     }
 
     /// Gives the record to the client, which copies it; the report goes back if it has no room.
     fn enqueue(
-        &self,
+        producer: &BaseProducer<Context>,
         topic: &str,
         record: &Record,
         report: Box<DeliveryReport>,
-    ) -> Result<(), (KafkaError, Box<DeliveryReport>)> {
-        let Some(producer) = self.producer.upgrade() else {
-            return Err((KafkaError::Canceled, report));
-        };
+    ) -> Result<(), (RDKafkaErrorCode, Box<DeliveryReport>)> {
+        let deliveries = &producer.context().deliveries;
         let message = BaseRecord::<[u8], [u8], _> {
             topic,
             partition: None,
@@ -126,34 +128,45 @@ impl KafkaSink {
             delivery_opaque: report,
         };
         // Before it is sent: its report may come before this thread goes on.
-        self.deliveries.in_flight.fetch_add(1, Ordering::AcqRel);
+        deliveries.in_flight.fetch_add(1, Ordering::AcqRel);
         producer.send(message).map_err(|(error, message)| {
-            self.deliveries.in_flight.fetch_sub(1, Ordering::AcqRel);
-            (error, message.delivery_opaque)
+            deliveries.in_flight.fetch_sub(1, Ordering::AcqRel);
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidRecord);
+            (code, message.delivery_opaque)
         })
     }
 
-    fn error(&self, topic: &str, code: RDKafkaErrorCode) -> PublishError {
-        let (topic, reason) = (topic.to_owned(), code.to_string());
-        match Meaning::of(code) {
-            Meaning::RecordRefused => PublishError::Refused { topic, reason },
-            Meaning::TopicUnauthorized | Meaning::GroupUnauthorized => {
-                let reason = format!("not authorised; grant Write on the topic ({reason})");
-                PublishError::Fatal { topic, reason, source: None }
-            }
-            Meaning::Fatal => {
-                let producer = self.producer.upgrade();
-                let known = producer.and_then(|producer| producer.client().fatal_error());
-                let reason = known.map_or(reason, |(_, reason)| reason);
-                PublishError::Fatal { topic, reason, source: Some(Box::new(code)) }
-            }
-            Meaning::Transient
-            | Meaning::Unreachable
-            | Meaning::Dns
-            | Meaning::Tls
-            | Meaning::Credentials
-            | Meaning::TopicMissing => PublishError::Retryable { topic, reason },
+    /// The error for a client that is gone for good.
+    fn ended(&self, topic: &str) -> PublishError {
+        let known = self.shared.given_up.get().cloned();
+        let reason = known.unwrap_or_else(|| "the producer's thread has ended".to_owned());
+        PublishError::Fatal { topic: topic.to_owned(), reason, source: None }
+    }
+}
+
+fn error(
+    producer: &Weak<BaseProducer<Context>>,
+    topic: &str,
+    code: RDKafkaErrorCode,
+) -> PublishError {
+    let (topic, reason) = (topic.to_owned(), code.to_string());
+    match Meaning::of(code) {
+        Meaning::RecordRefused => PublishError::Refused { topic, reason },
+        Meaning::TopicUnauthorized | Meaning::GroupUnauthorized => {
+            let reason = format!("not authorised; grant Write on the topic ({reason})");
+            PublishError::Fatal { topic, reason, source: None }
         }
+        Meaning::Fatal => {
+            let known = producer.upgrade().and_then(|producer| producer.client().fatal_error());
+            let reason = known.map_or(reason, |(_, reason)| reason);
+            PublishError::Fatal { topic, reason, source: Some(Box::new(code)) }
+        }
+        Meaning::Transient
+        | Meaning::Unreachable
+        | Meaning::Dns
+        | Meaning::Tls
+        | Meaning::Credentials
+        | Meaning::TopicMissing => PublishError::Retryable { topic, reason },
     }
 }
 
@@ -171,10 +184,11 @@ impl RecordSink for KafkaSink {
     async fn flush(&self, wait_max: Duration) -> Result<(), PublishError> {
         let until = tokio::time::Instant::now() + wait_max;
         loop {
-            let reported = self.deliveries.reported.notified();
+            let Client { deliveries, .. } = self.shared.client();
+            let reported = deliveries.reported.notified();
             tokio::pin!(reported);
             reported.as_mut().enable();
-            let in_flight = self.deliveries.count();
+            let in_flight = deliveries.count();
             if in_flight == 0 {
                 return Ok(());
             }
@@ -188,44 +202,13 @@ impl RecordSink for KafkaSink {
 
 impl Drop for KafkaSink {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
+        self.shared.stop.store(true, Ordering::Release);
     }
 }
 
 impl fmt::Debug for KafkaSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaSink").field("in_flight", &self.deliveries.count()).finish()
-    }
-}
-
-/// Serves the producer until the sink is gone. Dropping the producer, which may take half a second,
-/// happens here too.
-fn poll(producer: &Arc<BaseProducer<Context>>, events: &Receiver<Event>, stop: &AtomicBool) {
-    let deliveries = Arc::clone(&producer.context().deliveries);
-    let mut outage = Outage::default();
-    let mut delivered = 0;
-    while !stop.load(Ordering::Acquire) {
-        producer.poll(POLL_MAX);
-        for event in events.try_iter() {
-            let Event::Failed(code, reason) = event else {
-                continue;
-            };
-            match Meaning::of(code) {
-                Meaning::Unreachable | Meaning::Dns | Meaning::Tls | Meaning::Credentials => {
-                    outage.failed("producer", code, &reason);
-                }
-                Meaning::Transient
-                | Meaning::TopicMissing
-                | Meaning::TopicUnauthorized
-                | Meaning::GroupUnauthorized
-                | Meaning::RecordRefused
-                | Meaning::Fatal => info!(%code, reason, "producer reports an error"),
-            }
-        }
-        let now = deliveries.delivered.load(Ordering::Acquire);
-        if now != delivered {
-            outage.over("producer");
-        }
-        delivered = now;
+        let in_flight = self.shared.client().deliveries.count();
+        f.debug_struct("KafkaSink").field("in_flight", &in_flight).finish()
     }
 }

@@ -16,7 +16,9 @@ use super::poll::{Member, PollThread, Wires};
 use super::reach::probe;
 use super::settings::Settings;
 use super::transactions::Transactions;
+use super::watch::Watch;
 use crate::stream::{Claimed, RecordSource, SourceError};
+use crate::telemetry::Counts;
 
 /// What the thread may take to answer beyond its deadline. It looks every 0.1 s, unless librdkafka
 /// holds it up.
@@ -46,7 +48,12 @@ impl KafkaSource {
     ///
     /// Blocks, for `startup_timeout` at most. Partitions are assigned after it has returned.
     pub fn start(settings: &Settings) -> Result<Self, StartError> {
-        Self::start_with(settings, None, Bell::new())
+        Self::start_counting(settings, &Arc::default())
+    }
+
+    /// As [`Self::start`]; counts what happens to its client.
+    pub fn start_counting(settings: &Settings, counts: &Arc<Counts>) -> Result<Self, StartError> {
+        Self::start_with(settings, None, Bell::new(), counts)
     }
 
     /// With `transactions`, those commit what is settled.
@@ -54,21 +61,15 @@ impl KafkaSource {
         settings: &Settings,
         transactions: Option<Transactions>,
         (bell, rings): (Bell, Receiver<()>),
+        counts: &Arc<Counts>,
     ) -> Result<Self, StartError> {
         let report = probe(settings, &[&settings.input_topic])?;
         let partitions = report.topics.iter().map(|topic| topic.partitions).sum();
-        let (context, events) = Context::new("consumer", settings);
-        let leaving = Arc::clone(&context.leaving);
-        let config = client::consumer(settings, partitions);
-        let mut consumer: BaseConsumer<Context> =
-            config.create_with_context(context).map_err(creation_error)?;
-        let ring = bell.clone();
-        consumer.set_nonempty_callback(move || ring.ring());
-        consumer.subscribe(&[&settings.input_topic]).map_err(creation_error)?;
+        let member = Member::join(settings, partitions, bell.clone())?;
         let (ending, ended) = oneshot::channel();
-        let member = Member { consumer, events, leaving, ending };
         let (wires, claims, commands) = Wires::new(bell.clone());
-        let poll = PollThread::new(settings, member, wires, transactions);
+        let watch = Watch::over_consumer(&Arc::new(settings.clone()), counts);
+        let poll = PollThread::new(member, wires, watch, partitions, ending, transactions);
         const NAME: &str = "kafka-poll";
         thread::Builder::new()
             .name(NAME.to_owned())
@@ -87,6 +88,26 @@ impl KafkaSource {
             }
             Err(_) => Ok(()),
         }
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    /// A new consumer, on its way into the group.
+    pub(super) fn join(
+        settings: &Settings,
+        partitions: usize,
+        bell: Bell,
+    ) -> Result<Self, StartError> {
+        let (context, events) = Context::new("consumer", settings);
+        let leaving = Arc::clone(&context.leaving);
+        let config = client::watched(client::consumer(settings, partitions));
+        let mut consumer: BaseConsumer<Context> =
+            config.create_with_context(context).map_err(creation_error)?;
+        consumer.set_nonempty_callback(move || bell.ring());
+        consumer.subscribe(&[&settings.input_topic]).map_err(creation_error)?;
+        Ok(Self { consumer, events, leaving })
     }
 }
 

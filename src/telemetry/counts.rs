@@ -83,6 +83,12 @@ counts! {
     candidates_late,
     /// Publishes tried again after a refusal.
     publish_retries,
+    /// Transactions that committed outputs and inputs.
+    transactions_committed,
+    /// Transactions that were given up; what was in them goes into later ones.
+    transactions_aborted,
+    /// Kafka clients that were stuck and replaced.
+    client_rebuilds,
 }
 
 // === impl Count ===

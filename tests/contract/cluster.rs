@@ -59,6 +59,7 @@ pub(crate) fn settings(brokers: &str, group: &str, topic: &str) -> Settings {
         transaction_records: 100,
         transaction_timeout: Duration::from_secs(10),
         delivery_timeout: Duration::from_secs(30),
+        watchdog_timeout: Duration::from_secs(15),
         prefetch_bytes: 8 << 20,
         record_bytes_max: suite::RECORD_BYTES_MAX,
         startup_timeout: Duration::from_secs(30),
@@ -85,9 +86,8 @@ impl<'a> Harness<'a> {
     }
 
     /// Where transactions commit.
-    pub(crate) fn exactly_once(kafka: &Kafka) -> Self {
-        let harness = Self::new("Apache Kafka, exactly once", kafka.brokers(), Create::Real);
-        Self { delivery: Delivery::ExactlyOnce, ..harness }
+    pub(crate) fn exactly_once(self) -> Self {
+        Self { delivery: Delivery::ExactlyOnce, ..self }
     }
 
     fn new(name: &'static str, brokers: String, create: Create<'a>) -> Self {

@@ -1,6 +1,6 @@
 //! What the proxy does to a metadata answer, byte by byte.
 
-use crate::kafka::proxy::metadata::{Asked, METADATA, without_brokers};
+use crate::kafka::proxy::metadata::{Asked, METADATA, client_id, without_brokers};
 
 fn old(brokers: &[(i32, &str)]) -> Vec<u8> {
     // Version 1, as its protocol page has it.
@@ -60,4 +60,12 @@ fn only_the_answer_to_a_metadata_request_is_one() {
     assert_eq!(asked.take(&old(&[])), Some(12));
     assert_eq!(asked.take(&old(&[])), None, "it is answered once");
     assert_eq!(asked.take(&8_i32.to_be_bytes()), None, "it asked for something else");
+}
+
+#[test]
+fn a_request_says_whose_it_is() {
+    let request = [&[0, 18, 0, 3, 0, 0, 0, 7, 0, 5][..], b"alice and more"].concat();
+    assert_eq!(client_id(&request), Some(b"alice".as_slice()));
+    assert_eq!(client_id(&request[..12]), None, "it is cut off");
+    assert_eq!(client_id(&[0, 18, 0, 3, 0, 0, 0, 7, 0xff, 0xff]), None, "it is null");
 }

@@ -54,8 +54,20 @@ const CRATES: &[(&str, &[&str])] = &[
     // The broker in memory waits as a real one does; the words of the stream only pass messages.
     ("tokio", &["engine", "kafka", "worker", "cli", "stream::local", ""]),
     ("tokio::sync", &["stream"]),
-    // Of a record Kafka knows bytes; of an OAuth token it has to read the claims, which are JSON.
-    ("serde_json", &["wire", "worker", "telemetry", "config", "cli", "kafka::oauth", "model"]),
+    // Of a record Kafka knows bytes. The claims of an OAuth token and librdkafka's statistics are JSON.
+    (
+        "serde_json",
+        &[
+            "wire",
+            "worker",
+            "telemetry",
+            "config",
+            "cli",
+            "kafka::oauth",
+            "kafka::statistics",
+            "model",
+        ],
+    ),
     ("config", &["config"]),
     ("toml", &["config"]),
     ("minijinja", &["context"]),

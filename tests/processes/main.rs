@@ -68,20 +68,15 @@ fn a_worker_killed_in_mid_work_loses_nothing() {
 
 #[test]
 fn a_worker_killed_in_the_middle_of_transactions_answers_nothing_twice() {
-    const EXACTLY_ONCE: &[(&str, &str)] = &[
-        ("CROSSRANK__KAFKA__DELIVERY", "exactly-once"),
-        // The next one waits for the end of the transaction that the last one left open.
-        ("CROSSRANK__KAFKA__TRANSACTION_TIMEOUT_MS", "2000"),
-    ];
     let Some(stage) = Stage::set("transactions", 4) else { return };
     stage.produce(0..SETS);
     stage.produce_one("rubbish", Some(b"no candidate set"));
     for round in 1..=3 {
-        let worker = Worker::start_with(&stage, EXACTLY_ONCE);
+        let worker = Worker::start_exactly_once(&stage);
         stage.wait_for_answers(round * SETS / 5);
         worker.kill();
     }
-    let worker = Worker::start_with(&stage, EXACTLY_ONCE);
+    let worker = Worker::start_exactly_once(&stage);
     stage.wait_until_committed();
     assert_eq!(worker.terminate().code, Some(0));
     let audit = Audit::of(&stage);

@@ -47,9 +47,25 @@ impl Worker {
 
     /// Starts a worker with further settings, and waits until it takes part.
     pub(crate) fn start_with(stage: &Stage, settings: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let mut command = command(stage);
-        command.arg("run").envs(settings.iter().copied());
+        command.envs(settings.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// Starts a worker that publishes and commits in transactions.
+    pub(crate) fn start_exactly_once(stage: &Stage) -> Self {
+        let mut command = command(stage);
+        // Transactions have an interval of their own.
+        command.env_remove("CROSSRANK__KAFKA__COMMIT_INTERVAL_MS");
+        command.env("CROSSRANK__KAFKA__DELIVERY", "exactly-once");
+        // The next one waits for the end of the transaction that the last one left open.
+        command.env("CROSSRANK__KAFKA__TRANSACTION_TIMEOUT_MS", "2000");
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        command.arg("run");
         command.stderr(File::create(folder.path().join("log")).unwrap());
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let mut worker = Self { child: command.spawn().unwrap(), folder };

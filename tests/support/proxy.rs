@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     Swallow(Way),
     /// Metadata answers name no broker, and topics as before.
     NoBrokers,
+    /// A connection is closed at its next request, but for clients whose id ends like this.
+    Only(&'static str),
 }
 
 /// Which frames a fault is about.
@@ -211,6 +213,11 @@ impl Pipe {
             self.is_lost |= fault.is_none();
             if self.is_lost {
                 continue;
+            }
+            if let (Way::Requests, Some(Fault::Only(end))) = (self.way, fault)
+                && !metadata::client_id(&frame).is_some_and(|id| id.ends_with(end.as_bytes()))
+            {
+                return Ok(());
             }
             if self.way == Way::Answers
                 && let Some(version) = self.asked.take(&frame)

@@ -80,6 +80,7 @@ fn all_fields(given: &Given) -> String {
         transaction_records,
         transaction_timeout,
         delivery_timeout,
+        watchdog_timeout,
         startup_timeout,
         prefetch_bytes,
         record_bytes_max,
@@ -97,6 +98,7 @@ fn all_fields(given: &Given) -> String {
         transaction_interval,
         transaction_timeout,
         delivery_timeout,
+        watchdog_timeout,
         startup_timeout,
     ];
     let group = (group_protocol, instance_id, uncommitted_max, keep_completed);

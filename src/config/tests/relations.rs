@@ -40,6 +40,10 @@ fn contradictions_between_keys_are_found() {
             "kafka.session_timeout_ms: has no effect with kafka.group_protocol = \"consumer\"",
         ),
         (
+            "kafka.client.reconnect.backoff.max.ms=7501",
+            "kafka.watchdog_timeout_ms: 15000 is less than twice kafka.client.reconnect.backoff.max.ms, 7501",
+        ),
+        (
             "worker.retry_wait_min_ms=30001",
             "worker.retry_wait_min_ms: 30001 is more than worker.retry_wait_max_ms, 30000",
         ),

@@ -10,6 +10,8 @@ const PASSWORD: &str = "kafka.security.sasl.password";
 const PASSWORD_FILE: &str = "kafka.security.sasl.password_file";
 const TOKEN_FILE: &str = "kafka.security.sasl.token_file";
 const MECHANISM: &str = "kafka.security.sasl.mechanism";
+const RECONNECT_BACKOFF: &str = "reconnect.backoff.max.ms";
+
 pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
     let kafka = &check.raw.values.kafka;
     let brokers = match &kafka.brokers {
@@ -25,6 +27,7 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
     };
     timeouts(check, group_protocol);
     let delivery = delivery(check);
+    reconnecting(check);
     let kafka = &check.raw.values.kafka;
     let session = kafka.session_timeout_ms;
     let drain = kafka.drain_timeout_ms;
@@ -47,6 +50,7 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Settings> {
         transaction_records: kafka.transaction_records,
         transaction_timeout: Duration::from_millis(kafka.transaction_timeout_ms),
         delivery_timeout: Duration::from_millis(kafka.delivery_timeout_ms),
+        watchdog_timeout: Duration::from_millis(kafka.watchdog_timeout_ms),
         prefetch_bytes: kafka.prefetch_bytes,
         record_bytes_max: kafka.record_bytes_max,
         startup_timeout: Duration::from_millis(kafka.startup_timeout_ms),
@@ -134,6 +138,24 @@ fn delivery(check: &mut Check<'_>) -> Delivery {
         "lower it, or raise worker.sets_max",
     );
     delivery
+}
+
+/// A client that waits longer between two tries than the watchdog waits for it would be replaced for it.
+fn reconnecting(check: &mut Check<'_>) {
+    let kafka = &check.raw.values.kafka;
+    let Some(backoff) = kafka.client.get(RECONNECT_BACKOFF) else { return };
+    // What is no number is refused as such, by librdkafka.
+    let Ok(backoff) = backoff.parse::<u64>() else { return };
+    let watchdog = kafka.watchdog_timeout_ms;
+    check.relation(
+        backoff <= watchdog / 2,
+        &["kafka.watchdog_timeout_ms", "kafka.client.reconnect.backoff.max.ms"],
+        format!(
+            "{watchdog} is less than twice kafka.client.reconnect.backoff.max.ms, {backoff}: a \
+             client would be taken for stuck while it waits to connect again"
+        ),
+        "raise it, or lower the back-off",
+    );
 }
 
 /// The list without spaces.

@@ -8,6 +8,7 @@ mod producer;
 mod sink;
 mod thread;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
@@ -25,6 +26,7 @@ use super::source::{Bell, KafkaSource};
 use crate::stream::{
     Batch, OffsetTracker, Outcome, Output, Partition, Settled, SourceError, Staging,
 };
+use crate::telemetry::Counts;
 
 /// After an aborted transaction, before the next one. Doubled each time.
 const RETRY_WAIT_MIN: Duration = Duration::from_millis(100);
@@ -44,13 +46,23 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 pub fn start_exactly_once(
     settings: &Settings,
 ) -> Result<(KafkaSource, TransactionSink), StartError> {
+    start_exactly_once_counting(settings, &Arc::default())
+}
+
+/// As [`start_exactly_once`]; counts what happens to its transactions and clients.
+pub fn start_exactly_once_counting(
+    settings: &Settings,
+    counts: &Arc<Counts>,
+) -> Result<(KafkaSource, TransactionSink), StartError> {
+    // What is settled above a commit is in no transaction yet, and has no output.
+    let settings = &Settings { keep_completed: false, ..settings.clone() };
     let (bell, rings) = Bell::new();
     let (jobs, taken) = crossbeam_channel::bounded(1);
     let (ends, ended) = crossbeam_channel::bounded(1);
     // One publish at a time of each record that is out.
     let (staged, arriving) = mpsc::channel(UNSETTLED_MAX);
     // First: who joins the group holds partitions, and must be able to publish.
-    TransactionThread::start(settings, taken, ends, bell.clone())?;
+    TransactionThread::start(settings, taken, ends, bell.clone(), counts)?;
     let transactions = Transactions {
         staging: Staging::default(),
         arriving,
@@ -62,7 +74,8 @@ pub fn start_exactly_once(
         due: Instant::now(),
         retry_wait: RETRY_WAIT_MIN,
     };
-    let source = KafkaSource::start_with(settings, Some(transactions), (bell.clone(), rings))?;
+    let source =
+        KafkaSource::start_with(settings, Some(transactions), (bell.clone(), rings), counts)?;
     Ok((source, TransactionSink::new(staged, bell)))
 }
 
@@ -83,7 +96,7 @@ pub(super) struct Transactions {
 /// A transaction to carry out.
 struct Job {
     batch: Batch,
-    group: ConsumerGroupMetadata,
+    group: Arc<ConsumerGroupMetadata>,
 }
 
 /// How it ended. What can never be published has been told so already.
@@ -188,7 +201,7 @@ impl Transactions {
         self.due = Instant::now() + self.interval;
         self.is_running = true;
         // There is room: one at a time.
-        self.jobs.try_send(Job { batch, group }).map_err(|_| ended())
+        self.jobs.try_send(Job { batch, group: Arc::new(group) }).map_err(|_| ended())
     }
 }
 

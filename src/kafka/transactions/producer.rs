@@ -1,9 +1,10 @@
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
@@ -17,16 +18,27 @@ use crate::kafka::reach::{Reach, principal};
 use crate::kafka::settings::Settings;
 use crate::stream::{Output, Position};
 
-/// One call at most, so that a stop is noticed and what librdkafka reports is served.
-pub(super) const CALL_MAX: Duration = Duration::from_secs(1);
+/// What librdkafka is told that one call may take, so that a stop is noticed and what it reports is served.
+const CALL_MAX: Duration = Duration::from_secs(1);
+/// A call that has not returned by then never will: far longer than librdkafka was told.
+const RETURN_MAX: Duration = Duration::from_secs(5);
 /// Serves reports while the client waits for room or for its next try.
 const SERVE_MAX: Duration = Duration::from_millis(100);
 
 /// A producer of one transactional id. One that has failed is dropped, and another one takes over.
+///
+/// Its calls are made in a thread of their own, which can be left behind. librdkafka 2.12.1 drops the
+/// answer of a broker that the metadata does not name any more, such as one that has just died, and a
+/// call that waits for it waits for ever, whatever time it was given (`rd_kafka_txn_op_req`; the
+/// handlers of AddOffsetsToTxn and TxnOffsetCommit return on `ERR__DESTROY` without a result).
 pub(super) struct Transactional {
-    producer: BaseProducer<Context>,
+    producer: Arc<BaseProducer<Context>>,
     pub(super) events: Receiver<Event>,
+    calls: Sender<BlockingCall>,
+    results: Receiver<KafkaResult<()>>,
 }
+
+type BlockingCall = Box<dyn FnOnce(&BaseProducer<Context>) -> KafkaResult<()> + Send>;
 
 /// What became of a record that was handed to the client.
 pub(super) enum Report {
@@ -44,7 +56,32 @@ impl Transactional {
         let (context, events) = Context::new("producer", settings);
         let config = client::transactional(settings, id);
         let producer = config.create_with_context(context).map_err(creation_error)?;
-        Ok(Self { producer, events })
+        let producer: Arc<BaseProducer<Context>> = Arc::new(producer);
+        let (calls, asked) = crossbeam_channel::bounded::<BlockingCall>(1);
+        let (done, results) = crossbeam_channel::bounded(1);
+        let caller = Arc::clone(&producer);
+        const NAME: &str = "kafka-txn-calls";
+        let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || {
+            for call in asked {
+                if done.send(call(&caller)).is_err() {
+                    return;
+                }
+            }
+        });
+        thread.map_err(|source| StartError::Thread { name: NAME, source })?;
+        Ok(Self { producer, events, calls, results })
+    }
+
+    /// Makes a call. After one that does not return this producer is of no use.
+    fn call(
+        &self,
+        call: impl FnOnce(&BaseProducer<Context>) -> KafkaResult<()> + Send + 'static,
+    ) -> Call {
+        let stuck = |_| Call::Broken(Broken::Replace("librdkafka does not return".to_owned()));
+        if self.calls.try_send(Box::new(call)).is_err() {
+            return stuck(());
+        }
+        self.results.recv_timeout(RETURN_MAX).map_or_else(|_| stuck(()), Call::of)
     }
 
     /// Reaches for the brokers and makes the transactional id its own. Blocks, for `startup_timeout` at
@@ -88,11 +125,11 @@ impl Transactional {
     /// Makes the transactional id this producer's own: a transaction that an earlier one has left open
     /// is aborted, and one whose commit was under way is completed.
     pub(super) fn own(&self) -> Call {
-        Call::of(self.producer.init_transactions(CALL_MAX))
+        self.call(|producer| producer.init_transactions(CALL_MAX))
     }
 
     pub(super) fn begin(&self) -> Call {
-        Call::of(self.producer.begin_transaction())
+        self.call(Producer::begin_transaction)
     }
 
     /// Hands a record to the client, which copies it.
@@ -121,27 +158,32 @@ impl Transactional {
         }
     }
 
-    pub(super) fn send_offsets(&self, offsets: &[Position], group: &ConsumerGroupMetadata) -> Call {
+    pub(super) fn send_offsets(
+        &self,
+        offsets: &[Position],
+        group: &Arc<ConsumerGroupMetadata>,
+    ) -> Call {
         let offsets = match list(offsets, |position| Offset::Offset(position.offset)) {
             Ok(offsets) => offsets,
             Err(error) => return Call::Broken(Broken::Abort(error.to_string())),
         };
-        Call::of(self.producer.send_offsets_to_transaction(&offsets, group, CALL_MAX))
+        let group = Arc::clone(group);
+        self.call(move |producer| producer.send_offsets_to_transaction(&offsets, &group, CALL_MAX))
     }
 
     pub(super) fn commit(&self) -> Call {
-        Call::of(self.producer.commit_transaction(CALL_MAX))
+        self.call(|producer| producer.commit_transaction(CALL_MAX))
     }
 
     /// Aborts what was begun.
     pub(super) fn abort(&self) -> Call {
-        // What is on its way is waited for: to forget it would tear the sequence of the producer. Its
-        // reports have to be served before, as librdkafka only counts them.
-        self.producer.purge(PurgeConfig::default().queue());
-        match self.producer.flush(CALL_MAX) {
-            Ok(()) => Call::of(self.producer.abort_transaction(CALL_MAX)),
-            Err(error) => Call::of(Err(error)),
-        }
+        self.call(|producer| {
+            // What is on its way is waited for: to forget it would tear the sequence of the producer. Its
+            // reports have to be served before, as librdkafka only counts them.
+            producer.purge(PurgeConfig::default().queue());
+            producer.flush(CALL_MAX)?;
+            producer.abort_transaction(CALL_MAX)
+        })
     }
 
     pub(super) fn serve(&self) {
@@ -168,7 +210,7 @@ pub(super) fn committed(settings: &Settings, offsets: &[Position]) -> Option<Vec
     let consumer: BaseConsumer<Context> =
         client::consumer(settings, 1).create_with_context(context).ok()?;
     let asked = list(offsets, |_| Offset::Invalid).ok();
-    let committed = asked.and_then(|asked| consumer.committed_offsets(asked, CALL_MAX * 5).ok());
+    let committed = asked.and_then(|asked| consumer.committed_offsets(asked, CALL_MAX * 2).ok());
     // Closing a consumer has no time limit of its own, and nobody has to wait for it.
     let dropped = thread::Builder::new().name("kafka-look-up".to_owned());
     drop(dropped.spawn(move || drop(consumer)));

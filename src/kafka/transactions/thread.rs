@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use crate::kafka::error::{Meaning, StartError};
 use crate::kafka::settings::Settings;
 use crate::kafka::source::Bell;
 use crate::stream::{Batch, Output, Position, PublishError};
+use crate::telemetry::Counts;
 
 /// Between two looks at what librdkafka reports while there is nothing to do.
 const IDLE_MAX: Duration = Duration::from_millis(100);
@@ -31,6 +33,7 @@ pub(super) struct TransactionThread {
     jobs: Receiver<Job>,
     ended: Sender<Ended>,
     bell: Bell,
+    counts: Arc<Counts>,
     /// Since when nothing was committed, and when that was last told.
     trouble: Option<(Instant, Instant)>,
     /// Without a commit in between.
@@ -49,6 +52,7 @@ impl TransactionThread {
         jobs: Receiver<Job>,
         ended: Sender<Ended>,
         bell: Bell,
+        counts: &Arc<Counts>,
     ) -> Result<(), StartError> {
         // A process of its own has an id of its own: which of two processes may commit, the group's
         // generation decides (KIP-447). A named instance that is back takes over at once from the one
@@ -64,6 +68,7 @@ impl TransactionThread {
             jobs,
             ended,
             bell,
+            counts: Arc::clone(counts),
             trouble: None,
             fenced: 0,
         };
@@ -93,6 +98,7 @@ impl TransactionThread {
         let mut reports = Vec::with_capacity(job.batch.outputs.len());
         let mut broken = match self.attempt(&job, &mut reports)? {
             None => {
+                self.counts.transactions_committed.add(1);
                 self.goes_on();
                 return Ok(Ended { committed: job.batch, ..Ended::default() });
             }
@@ -181,6 +187,7 @@ impl TransactionThread {
 
     /// None of it will be seen. What the brokers refused is told so, the rest goes again.
     fn aborted(&self, batch: Batch, reports: Vec<Report>, why: &str) -> Ended {
+        self.counts.transactions_aborted.add(1);
         let mut ended = Ended::default();
         let mut reports = reports.into_iter();
         for output in batch.outputs {
@@ -227,8 +234,10 @@ impl TransactionThread {
         let now = loop {
             match committed(&self.settings, &batch.offsets) {
                 Some(now) => break now,
-                None if self.is_stopping() => return Err(Stopping),
-                None => self.trouble("the brokers do not say what is committed"),
+                None => {
+                    self.trouble("the brokers do not say what is committed");
+                    self.pause(REPLACE_WAIT)?;
+                }
             }
         };
         Ok(sort(batch, &now))
@@ -239,6 +248,7 @@ impl TransactionThread {
         loop {
             // The old one first: two of one id would fence each other.
             self.producer = None;
+            self.counts.client_rebuilds.add(1);
             match Transactional::new(&self.settings, &self.id) {
                 Ok(producer) => self.producer = Some(producer),
                 Err(error) => return Ok(Some(error.to_string())),
@@ -255,17 +265,13 @@ impl TransactionThread {
     }
 
     fn pause(&self, wait: Duration) -> Result<(), Stopping> {
-        let until = Instant::now() + wait;
-        while Instant::now() < until {
-            if self.is_stopping() {
-                return Err(Stopping);
-            }
-            self.serve();
+        match self.jobs.recv_timeout(wait) {
+            Err(RecvTimeoutError::Disconnected) => Err(Stopping),
+            // One job at a time: while it is carried out, none is there.
+            Err(RecvTimeoutError::Timeout) | Ok(_) => Ok(()),
         }
-        Ok(())
     }
 
-    /// One job at a time: while it is carried out, none is there.
     fn is_stopping(&self) -> bool {
         matches!(self.jobs.try_recv(), Err(TryRecvError::Disconnected))
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::group::Group;
 use super::{LocalBroker, LocalSource, PublishFailure, Shared, State};
 use crate::stream::{Output, Position, PublishError, Record, RecordSink};
 
@@ -132,10 +131,9 @@ impl RecordSink for LocalTransactions {
             {
                 let mut state = self.shared.lock();
                 // A member that is gone drops the output, and that is an answer too.
-                state
-                    .groups
-                    .get_mut(&self.group)
-                    .map(|group: &mut Group| group.stage(self.member, output));
+                if let Some(group) = state.groups.get_mut(&self.group) {
+                    group.stage(self.member, output);
+                }
             }
             self.shared.changed.notify_waiters();
             self.wait(answered).await.unwrap_or(Err(PublishError::InputReturned { topic }))

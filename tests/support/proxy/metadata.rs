@@ -90,6 +90,13 @@ impl Reader<'_> {
     }
 }
 
+/// Who sends this request, if it says.
+pub(crate) fn client_id(request: &[u8]) -> Option<&[u8]> {
+    // After the kind of the request, its version and its number.
+    let (length, rest) = request.get(8..)?.split_first_chunk()?;
+    rest.get(..usize::try_from(i16::from_be_bytes(*length)).ok()?)
+}
+
 /// The answer with an empty list of brokers, and all else as it was.
 pub(crate) fn without_brokers(answer: &[u8], version: i16) -> Vec<u8> {
     let is_flexible = version >= FLEXIBLE;

@@ -1,0 +1,188 @@
+//! Clients that librdkafka leaves without a broker for good, and those that only have to wait.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossrank::kafka::{KafkaSink, KafkaSource, Settings};
+use crossrank::stream::{Claimed, PublishError, Record, RecordSource, SourceError};
+use crossrank::telemetry::Counts;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::cluster::settings;
+use crate::kafka::proxy::Fault;
+use crate::kafka::{self, Kafka, Options};
+use crate::until;
+
+/// As many as keep a client busy with an answer while its brokers go.
+const PARTITIONS: i32 = 500;
+const WATCHDOG: Duration = Duration::from_secs(3);
+/// So long that a member that is stuck is replaced while it holds its partitions.
+const SESSION: Duration = Duration::from_secs(8);
+/// What a client may take to get over a forged answer, or a new one to begin, on a busy machine.
+const RECOVERY_MAX: Duration = Duration::from_secs(15);
+/// What makes librdkafka forget its brokers is a race (see `network.rs`). It takes a handful of forged
+/// answers at most.
+const TOLD_MAX: usize = 40;
+/// Records between two of them.
+const BATCH: usize = 40;
+const INPUT: &str = "sets";
+const OUTPUT: &str = "contexts";
+
+/// What a worker is to Kafka: it reads, publishes, and acknowledges.
+struct Worker {
+    /// The numbers of the inputs that have an output.
+    answered: Arc<Mutex<BTreeSet<usize>>>,
+    read: Arc<Counts>,
+    written: Arc<Counts>,
+    task: tokio::task::JoinHandle<SourceError>,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    fn start(settings: &Settings) -> Self {
+        let (read, written) = (Arc::default(), Arc::default());
+        let sink = KafkaSink::start_counting(settings, &written).unwrap();
+        let source = KafkaSource::start_counting(settings, &read).unwrap();
+        let answered = Arc::default();
+        let task = tokio::spawn(work(source, Arc::new(sink), Arc::clone(&answered)));
+        Self { answered, read, written, task }
+    }
+
+    fn answered(&self) -> usize {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn rebuilds(&self) -> (u64, u64) {
+        (self.read.client_rebuilds.get(), self.written.client_rebuilds.get())
+    }
+}
+
+/// Works until the source fails.
+async fn work(
+    mut source: KafkaSource,
+    sink: Arc<KafkaSink>,
+    answered: Arc<Mutex<BTreeSet<usize>>>,
+) -> SourceError {
+    let mut running = JoinSet::new();
+    loop {
+        let Claimed { record, ack } = match source.claim().await {
+            Ok(claimed) => claimed,
+            Err(error) => return error,
+        };
+        let (sink, answered) = (Arc::clone(&sink), Arc::clone(&answered));
+        running.spawn(async move {
+            if publish(&sink, OUTPUT, record.clone()).await.is_err() {
+                return ack.returned();
+            }
+            ack.published();
+            answered.lock().unwrap_or_else(PoisonError::into_inner).insert(number(&record));
+        });
+    }
+}
+
+/// Publishes, and tries again where that may help.
+async fn publish(sink: &KafkaSink, topic: &str, record: Record) -> Result<(), PublishError> {
+    loop {
+        match sink.send(topic, record.clone()).await {
+            Err(PublishError::Retryable { .. }) => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn numbered(number: usize) -> Record {
+    Record { value: Some(number.to_string().into()), ..Record::default() }
+}
+
+fn number(record: &Record) -> usize {
+    String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap().parse().unwrap()
+}
+
+async fn stage(partitions: i32) -> Option<(Kafka, Settings)> {
+    crate::show_logs();
+    let kafka = Kafka::own(Options { nodes: 1, proxied: true, ..Options::default() })?;
+    for topic in [INPUT, OUTPUT] {
+        kafka::create_topic(&kafka.brokers(), topic, partitions, 1).await;
+    }
+    let mut settings = settings(&kafka.proxied_brokers(), "workers", INPUT);
+    settings.watchdog_timeout = WATCHDOG;
+    settings.session_timeout = SESSION;
+    settings.delivery_timeout = WATCHDOG * 2;
+    let client = [
+        // So that answers to be forged come at once.
+        ("topic.metadata.refresh.interval.ms", "500"),
+        ("reconnect.backoff.max.ms", "500"),
+    ];
+    settings.client.extend(client.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    Some((kafka, settings))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_are_stuck_are_replaced_and_nothing_is_lost() {
+    let Some((kafka, settings)) = stage(PARTITIONS).await else { return };
+    let upstream = self::settings(&kafka.brokers(), "upstream", INPUT);
+    let upstream = KafkaSink::start(&upstream).unwrap();
+    let worker = Worker::start(&settings);
+    let mut sent = 0;
+    for told in 0.. {
+        assert!(told <= TOLD_MAX, "they always get over it: is the watchdog needed?");
+        if told > 0 {
+            let forged = kafka.proxy().forged();
+            kafka.proxy().set(Fault::NoBrokers);
+            until("metadata is asked for", async || kafka.proxy().forged() > forged).await;
+            kafka.proxy().set(Fault::Honest);
+        }
+        let told_at = Instant::now();
+        for number in sent..sent + BATCH {
+            publish(&upstream, INPUT, numbered(number)).await.unwrap();
+        }
+        sent += BATCH;
+        until("they go on by themselves", async || {
+            let rebuilt = worker.rebuilds();
+            assert!(told_at.elapsed() < WATCHDOG + SESSION + RECOVERY_MAX, "{rebuilt:?} rebuilt");
+            worker.answered() == sent
+        })
+        .await;
+        if let (1.., 1..) = worker.rebuilds() {
+            break;
+        }
+    }
+    let answered = worker.answered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    assert_eq!(answered, (0..sent).collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_is_away_is_waited_for_and_one_that_others_reach_is_not_for_ever() {
+    let Some((kafka, settings)) = stage(2).await else { return };
+    let worker = Worker::start(&settings);
+    let sink = KafkaSink::start(&settings).unwrap();
+    publish(&sink, INPUT, numbered(0)).await.unwrap();
+    until("it works", async || worker.answered() == 1).await;
+
+    kafka.proxy().set(Fault::Refuse);
+    kafka.proxy().cut();
+    // Each takes longer than a client that is stuck would be left alone.
+    for _ in 0..2 {
+        let error = sink.send(INPUT, numbered(1)).await.unwrap_err();
+        assert!(matches!(error, PublishError::Retryable { .. }), "{error:?}");
+    }
+    kafka.proxy().set(Fault::Honest);
+    publish(&sink, INPUT, numbered(1)).await.unwrap();
+    until("it works again", async || worker.answered() == 2).await;
+    assert_eq!(worker.rebuilds(), (0, 0));
+
+    // Only a fresh client that looks for the cluster reaches it.
+    kafka.proxy().set(Fault::Only("-watchdog"));
+    let error = publish(&sink, INPUT, numbered(2)).await.unwrap_err();
+    let PublishError::Fatal { reason, .. } = error else { panic!("{error:?}") };
+    assert!(reason.contains("look at the network"), "{reason}");
+    let error = worker.task.await.unwrap();
+    let SourceError::Fatal { reason, .. } = error else { panic!("{error:?}") };
+    assert!(reason.contains("look at the network"), "{reason}");
+    assert_eq!(worker.read.client_rebuilds.get(), 3);
+}
