@@ -30,7 +30,7 @@ fn plan(delivery: Delivery) -> Plan {
         messages: 100_000,
         faults: 21,
         seed,
-        kinds: Kind::ALL.into_iter().filter(|&kind| kind != Kind::NoBrokers).collect(),
+        kinds: Kind::ALL.to_vec(),
         delivery,
         program: Program::Again(arguments.map(str::to_owned).to_vec()),
         is_hasty: false,

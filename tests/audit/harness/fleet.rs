@@ -170,6 +170,12 @@ impl Fleet {
         self.mishaps.push(format!("worker {number} {what}:\n{tail}"));
     }
 
+    /// How often the workers' watchdogs have replaced a client.
+    pub(crate) fn clients_replaced(&self) -> usize {
+        let replaced = |number| self.read_log(number).matches("stuck while the cluster").count();
+        (1..=self.started).map(replaced).sum()
+    }
+
     /// The last lines of the logs of all who run.
     pub(crate) fn tails(&self) -> String {
         let tail = |member: &Member| {

@@ -27,6 +27,8 @@ pub(crate) struct Report {
     /// Bytes that the largest worker had at most, in the first and in the last third.
     pub(crate) memory: (u64, u64),
     pub(crate) struck: Vec<Struck>,
+    /// By the workers' watchdogs.
+    pub(crate) clients_replaced: usize,
     /// What workers did that nobody had asked for.
     pub(crate) mishaps: Vec<String>,
     pub(crate) ledger: Ledger,
@@ -78,7 +80,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "\n{} records in {seconds} s ({per_second:.0}/s): {} outputs, {} dead letters, {} of them repeats\n\
-             {} samples of committed positions, {} failed; memory of a worker at most {} MiB, then {} MiB",
+             {} samples of committed positions, {} failed; memory of a worker at most {} MiB, then {} MiB; {} clients replaced",
             self.produced,
             findings.outputs,
             findings.letters,
@@ -87,6 +89,7 @@ impl fmt::Display for Report {
             self.ledger.not_sampled,
             first >> 20,
             last >> 20,
+            self.clients_replaced,
         )?;
         for mishap in &self.mishaps {
             writeln!(f, "\n{mishap}")?;

@@ -185,6 +185,7 @@ impl Run {
             samples: ledger.samples.len(),
             memory: super::auditor::thirds(&ledger),
             struck: std::mem::take(&mut self.struck),
+            clients_replaced: self.fleet.clients_replaced(),
             mishaps: std::mem::take(&mut self.fleet.mishaps),
             ledger,
         }

@@ -36,6 +36,8 @@ pub(crate) const REBALANCE_TIMEOUT: Duration = Duration::from_secs(9);
 pub(crate) const STALL: Duration = Duration::from_secs(11);
 /// What is not answered for so long is asked anew.
 pub(crate) const REQUEST_MAX: Duration = Duration::from_secs(3);
+/// A client that has lost all brokers for so long is replaced.
+pub(crate) const WATCHDOG_TIMEOUT: Duration = Duration::from_secs(12);
 /// Bytes of records that are sent together.
 pub(crate) const BATCH_BYTES: usize = inputs::DEAD_LETTER_BYTES_MAX / 2;
 
@@ -103,24 +105,29 @@ impl Role {
         let scorer = HashScorer::new();
         scorer.stall_when_told();
         tokio::spawn(end_with_parent());
-        let settings = self.kafka();
+        let (settings, counts) = (self.kafka(), Arc::new(Counts::default()));
+        let counted = Arc::clone(&counts);
         match self.delivery {
             Delivery::AtLeastOnce => {
                 let start = move || {
-                    let sink = KafkaSink::start(&settings).expect("a producer");
-                    (KafkaSource::start(&settings).expect("a consumer"), sink)
+                    let sink = KafkaSink::start_counting(&settings, &counted).expect("a producer");
+                    let source = KafkaSource::start_counting(&settings, &counted);
+                    (source.expect("a consumer"), sink)
                 };
                 let (source, sink) = tokio::task::spawn_blocking(start).await.expect("a start");
                 if self.is_hasty {
-                    self.run(Hasty(source), sink, scorer, &mut terminate).await;
+                    self.run(Hasty(source), sink, (scorer, counts), &mut terminate).await;
                 } else {
-                    self.run(source, sink, scorer, &mut terminate).await;
+                    self.run(source, sink, (scorer, counts), &mut terminate).await;
                 }
             }
             Delivery::ExactlyOnce => {
-                let start = move || kafka::start_exactly_once(&settings).expect("transactions");
+                let start = move || {
+                    let started = kafka::start_exactly_once_counting(&settings, &counted);
+                    started.expect("transactions")
+                };
                 let (source, sink) = tokio::task::spawn_blocking(start).await.expect("a start");
-                self.run(source, sink, scorer, &mut terminate).await;
+                self.run(source, sink, (scorer, counts), &mut terminate).await;
             }
         }
     }
@@ -129,11 +136,10 @@ impl Role {
         &self,
         source: S,
         sink: K,
-        scorer: HashScorer,
+        (scorer, counts): (HashScorer, Arc<Counts>),
         terminate: &mut tokio::signal::unix::Signal,
     ) {
-        let reranker = Arc::new(Reranker::new(scorer, answers(), Arc::new(Counts::default())));
-        let counts = Arc::clone(reranker.counts());
+        let reranker = Arc::new(Reranker::new(scorer, answers(), Arc::clone(&counts)));
         let worker = Worker::new(source, sink, reranker, &self.group, self.settings());
         let shutdown = async {
             terminate.recv().await;
@@ -176,6 +182,7 @@ impl Role {
             transaction_records: 50,
             transaction_timeout: TRANSACTION_TIMEOUT,
             delivery_timeout: Duration::from_secs(20),
+            watchdog_timeout: WATCHDOG_TIMEOUT,
             prefetch_bytes: 4 << 20,
             record_bytes_max: 1 << 20,
             startup_timeout: Duration::from_secs(60),
