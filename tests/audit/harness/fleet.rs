@@ -110,18 +110,31 @@ impl Fleet {
         }
     }
 
-    /// SIGKILL to one of them.
-    pub(crate) fn kill(&mut self, choice: usize) {
-        let mut member = self.members.remove(choice % self.members.len());
+    /// The place of one that has partitions, but for one choice in eight, which is any.
+    pub(crate) fn busy(&self, choice: usize) -> usize {
+        let any = choice / 8 % self.members.len();
+        if choice.is_multiple_of(8) {
+            return any;
+        }
+        let is_busy = |&place: &usize| {
+            let log = self.read_log(self.members[place].number);
+            log.rfind("partitions assigned") > log.rfind("partitions lost")
+        };
+        let busy: Vec<usize> = (0..self.members.len()).filter(is_busy).collect();
+        if busy.is_empty() { any } else { busy[choice / 8 % busy.len()] }
+    }
+
+    /// SIGKILL to the one at this place.
+    pub(crate) fn kill(&mut self, place: usize) {
+        let mut member = self.members.remove(place);
         member.child.kill().expect("SIGKILL");
         member.child.wait().expect("the end of a worker");
         self.note_pids();
     }
 
-    /// SIGTERM to so many, at one time, and waits until they have ended.
-    pub(crate) fn terminate(&mut self, choice: usize, count: usize) {
-        let begin = choice % self.members.len();
-        self.members.rotate_left(begin);
+    /// SIGTERM to so many from this place on, at one time, and waits until they have ended.
+    pub(crate) fn terminate(&mut self, place: usize, count: usize) {
+        self.members.rotate_left(place);
         let mut going: Vec<Member> = self.members.drain(..count).collect();
         for member in &going {
             signal(&member.child, "TERM");
@@ -146,9 +159,9 @@ impl Fleet {
         self.note_pids();
     }
 
-    /// Sends a signal to one of them, by its place. It stays in the fleet.
-    pub(crate) fn signal(&self, choice: usize, name: &str) {
-        signal(&self.members[choice % self.members.len()].child, name);
+    /// Sends a signal to the one at this place, which stays in the fleet.
+    pub(crate) fn signal(&self, place: usize, name: &str) {
+        signal(&self.members[place].child, name);
     }
 
     /// Replaces workers that have ended by themselves.

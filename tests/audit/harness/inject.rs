@@ -27,13 +27,13 @@ impl Run {
         match fault.kind {
             Kind::WorkerDies => {
                 self.watch.mark(None);
-                self.fleet.kill(choice);
+                self.fleet.kill(self.fleet.busy(choice));
                 self.fleet.start();
                 self.recovery(fault)
             }
             Kind::WorkerStops => {
                 self.watch.mark(None);
-                self.fleet.terminate(choice, 1);
+                self.fleet.terminate(self.fleet.busy(choice), 1);
                 self.fleet.start();
                 self.recovery(fault)
             }
@@ -86,13 +86,13 @@ impl Run {
 
     /// Somebody takes over meanwhile; then the sleeper wakes up, and believes that all is as it was.
     fn freeze(&mut self, fault: &Fault) -> Duration {
-        let choice = fault.choice as usize;
+        let place = self.fleet.busy(fault.choice as usize);
         self.watch.mark(None);
         let frozen = Instant::now();
-        self.fleet.signal(choice, "STOP");
+        self.fleet.signal(place, "STOP");
         let took = self.recovery(fault);
         self.rest(fault.lasts.saturating_sub(frozen.elapsed()));
-        self.fleet.signal(choice, "CONT");
+        self.fleet.signal(place, "CONT");
         self.watch.mark(None);
         self.recovery(fault);
         took
@@ -101,7 +101,7 @@ impl Run {
     fn scale(&mut self, fault: &Fault) -> Duration {
         let leaving = self.fleet.len() - 1;
         self.watch.mark(None);
-        self.fleet.terminate(fault.choice as usize, leaving);
+        self.fleet.terminate(fault.choice as usize % self.fleet.len(), leaving);
         let took = self.recovery(fault);
         self.rest(fault.lasts);
         self.watch.mark(None);
@@ -114,13 +114,14 @@ impl Run {
 
     /// Its work is still in flight when a rebalance takes partitions from it.
     fn stall(&mut self, fault: &Fault) -> Duration {
-        self.fleet.signal(fault.choice as usize, "USR1");
+        let place = self.fleet.busy(fault.choice as usize);
+        self.fleet.signal(place, "USR1");
         let stalled = Instant::now();
         self.fleet.start();
         self.rest(STALL.saturating_sub(stalled.elapsed()));
         self.watch.mark(None);
         let took = self.recovery(fault);
-        self.fleet.terminate(fault.choice as usize, 1);
+        self.fleet.terminate(place, 1);
         self.watch.mark(None);
         self.recovery(fault);
         took

@@ -179,7 +179,7 @@ impl Role {
                 Delivery::ExactlyOnce => kafka::Delivery::ExactlyOnce,
             },
             transaction_interval: Duration::from_millis(100),
-            transaction_records: 50,
+            transaction_records: 100,
             transaction_timeout: TRANSACTION_TIMEOUT,
             delivery_timeout: Duration::from_secs(20),
             watchdog_timeout: WATCHDOG_TIMEOUT,
@@ -194,7 +194,7 @@ impl Role {
         Settings {
             output_topic: self.outputs.clone(),
             dead_letter_topic: self.letters.clone(),
-            sets_max: 64,
+            sets_max: 256,
             bytes_max: 4 << 20,
             ordering: match self.delivery {
                 Delivery::AtLeastOnce => OutputOrder::Key,
