@@ -98,7 +98,7 @@ pub(super) fn transactional(settings: &Settings, id: &str) -> ClientConfig {
 }
 
 /// With the statistics that the watchdog lives on: they are made in the client's own thread, so that they
-/// end when it is stuck. Building and reading them takes a microsecond or two for each partition.
+/// end when it is stuck. Making and reading them takes a few microseconds for each partition.
 pub(super) fn watched(mut config: ClientConfig) -> ClientConfig {
     config.set("statistics.interval.ms", millis(STATISTICS_EVERY));
     config

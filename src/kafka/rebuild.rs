@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rdkafka::consumer::Consumer;
 use tracing::warn;
 
 use super::commit::Commits;
@@ -30,7 +31,7 @@ impl PollThread {
             Some(Order::GiveUp(reason)) => Err(SourceError::Fatal { reason, source: None }),
             Some(Order::Rebuild(sign)) => {
                 let bell = self.wires.bell.clone();
-                let member = Member::join(self.watch.settings(), self.partitions, bell);
+                let member = Member::create(self.watch.settings(), self.partitions, bell);
                 let made = match member {
                     Ok(member) => {
                         self.replace_with(member)?;
@@ -76,6 +77,10 @@ impl PollThread {
         let settings = self.watch.settings();
         self.rebalances = Rebalances::new(settings.drain_timeout);
         self.commits = Commits::new(settings.commit_interval, settings.keep_completed);
-        Ok(())
+        // After the old one has left, so that a static member does not meet itself.
+        self.consumer.subscribe(&[&settings.input_topic]).map_err(|error| SourceError::Fatal {
+            reason: "could not subscribe anew".to_owned(),
+            source: Some(Box::new(error)),
+        })
     }
 }

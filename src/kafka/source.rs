@@ -65,7 +65,8 @@ impl KafkaSource {
     ) -> Result<Self, StartError> {
         let report = probe(settings, &[&settings.input_topic])?;
         let partitions = report.topics.iter().map(|topic| topic.partitions).sum();
-        let member = Member::join(settings, partitions, bell.clone())?;
+        let member = Member::create(settings, partitions, bell.clone())?;
+        member.consumer.subscribe(&[&settings.input_topic]).map_err(creation_error)?;
         let (ending, ended) = oneshot::channel();
         let (wires, claims, commands) = Wires::new(bell.clone());
         let watch = Watch::over_consumer(&Arc::new(settings.clone()), counts);
@@ -88,26 +89,6 @@ impl KafkaSource {
             }
             Err(_) => Ok(()),
         }
-    }
-}
-
-// === impl Member ===
-
-impl Member {
-    /// A new consumer, on its way into the group.
-    pub(super) fn join(
-        settings: &Settings,
-        partitions: usize,
-        bell: Bell,
-    ) -> Result<Self, StartError> {
-        let (context, events) = Context::new("consumer", settings);
-        let leaving = Arc::clone(&context.leaving);
-        let config = client::watched(client::consumer(settings, partitions));
-        let mut consumer: BaseConsumer<Context> =
-            config.create_with_context(context).map_err(creation_error)?;
-        consumer.set_nonempty_callback(move || bell.ring());
-        consumer.subscribe(&[&settings.input_topic]).map_err(creation_error)?;
-        Ok(Self { consumer, events, leaving })
     }
 }
 
@@ -158,6 +139,25 @@ impl RecordSource for KafkaSource {
             warn!("time is up while leaving the group; it may notice by the session timeout only");
         }
         result
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    /// A new consumer. Reaches for nothing yet.
+    pub(super) fn create(
+        settings: &Settings,
+        partitions: usize,
+        bell: Bell,
+    ) -> Result<Self, StartError> {
+        let (context, events) = Context::new("consumer", settings);
+        let leaving = Arc::clone(&context.leaving);
+        let config = client::watched(client::consumer(settings, partitions));
+        let mut consumer: BaseConsumer<Context> =
+            config.create_with_context(context).map_err(creation_error)?;
+        consumer.set_nonempty_callback(move || bell.ring());
+        Ok(Self { consumer, events, leaving })
     }
 }
 

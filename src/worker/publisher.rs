@@ -56,7 +56,8 @@ impl<K: RecordSink> Publisher<K> {
         let mut attempts = 0_u32;
         loop {
             attempts = attempts.saturating_add(1);
-            let Err(error) = self.sink.publish(&self.topic, record.clone(), ack.position()).await else {
+            let Err(error) = self.sink.publish(&self.topic, record.clone(), ack.position()).await
+            else {
                 self.outage.over(&self.topic);
                 return Ok(());
             };

@@ -44,6 +44,26 @@ fn contradictions_between_keys_are_found() {
             "kafka.watchdog_timeout_ms: 15000 is less than twice kafka.client.reconnect.backoff.max.ms, 7501",
         ),
         (
+            "kafka.transaction_records=50",
+            "kafka.transaction_records: has no effect with kafka.delivery = \"at-least-once\"",
+        ),
+        (
+            "kafka.delivery=exactly-once kafka.commit_interval_ms=50",
+            "kafka.commit_interval_ms: has no effect with kafka.delivery = \"exactly-once\"",
+        ),
+        (
+            "kafka.delivery=exactly-once kafka.keep_completed=true",
+            "kafka.keep_completed: has no effect with kafka.delivery = \"exactly-once\"",
+        ),
+        (
+            "kafka.delivery=exactly-once kafka.transaction_interval_ms=30000",
+            "kafka.transaction_interval_ms: 30000 is not less than kafka.transaction_timeout_ms, 30000",
+        ),
+        (
+            "kafka.delivery=exactly-once kafka.transaction_records=257",
+            "kafka.transaction_records: 257 is more than worker.sets_max, 256, so that many never wait",
+        ),
+        (
             "worker.retry_wait_min_ms=30001",
             "worker.retry_wait_min_ms: 30001 is more than worker.retry_wait_max_ms, 30000",
         ),
@@ -204,6 +224,18 @@ fn files_are_reranked_by_the_policy_of_a_worker() {
     let expected = Deadlines { late: LatePolicy::Fail, reserve: std::time::Duration::ZERO };
     assert_eq!(failing.raw().reranking().unwrap().deadlines, expected);
     assert_eq!(failing.worker().reranking.deadlines, expected);
+}
+
+#[test]
+fn transactions_keep_order_by_themselves_and_take_their_time_from_the_deadline() {
+    use crate::worker::OutputOrder;
+    let given = Given::default().file(COMPLETE).layered("worker.ordering=partition");
+    assert_eq!(given.worker().worker.ordering, OutputOrder::Partition);
+    let config = given.layered("kafka.delivery=exactly-once").worker();
+    assert_eq!(config.worker.ordering, OutputOrder::Unordered);
+    assert_eq!(config.kafka.delivery, crate::kafka::Delivery::ExactlyOnce);
+    let reserve = std::time::Duration::from_millis(20 + 100);
+    assert_eq!(config.reranking.deadlines.reserve, reserve);
 }
 
 #[test]

@@ -150,11 +150,8 @@ fn reconnecting(check: &mut Check<'_>) {
     check.relation(
         backoff <= watchdog / 2,
         &["kafka.watchdog_timeout_ms", "kafka.client.reconnect.backoff.max.ms"],
-        format!(
-            "{watchdog} is less than twice kafka.client.reconnect.backoff.max.ms, {backoff}: a \
-             client would be taken for stuck while it waits to connect again"
-        ),
-        "raise it, or lower the back-off",
+        format!("{watchdog} is less than twice kafka.client.{RECONNECT_BACKOFF}, {backoff}"),
+        "raise it, or lower the back-off: a client that waits to connect again is not stuck",
     );
 }
 

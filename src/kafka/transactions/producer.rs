@@ -22,8 +22,8 @@ use crate::stream::{Output, Position};
 const CALL_MAX: Duration = Duration::from_secs(1);
 /// A call that has not returned by then never will: far longer than librdkafka was told.
 const RETURN_MAX: Duration = Duration::from_secs(5);
-/// Serves reports while the client waits for room or for its next try.
-const SERVE_MAX: Duration = Duration::from_millis(100);
+/// How long a full queue is waited for before it is tried again.
+const ROOM_MAX: Duration = Duration::from_millis(100);
 
 /// A producer of one transactional id. One that has failed is dropped, and another one takes over.
 ///
@@ -154,7 +154,7 @@ impl Transactional {
                 return Report::NotTaken(code);
             }
             message = back;
-            self.producer.poll(SERVE_MAX);
+            self.producer.poll(ROOM_MAX);
         }
     }
 
@@ -186,8 +186,9 @@ impl Transactional {
         })
     }
 
-    pub(super) fn serve(&self) {
-        self.producer.poll(SERVE_MAX);
+    /// Serves what librdkafka reports, and waits for it.
+    pub(super) fn serve(&self, wait_max: Duration) {
+        self.producer.poll(wait_max);
     }
 }
 

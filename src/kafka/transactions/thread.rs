@@ -17,6 +17,8 @@ use crate::telemetry::Counts;
 
 /// Between two looks at what librdkafka reports while there is nothing to do.
 const IDLE_MAX: Duration = Duration::from_millis(100);
+/// Between two tries of the same call.
+const SERVE_MAX: Duration = Duration::from_millis(100);
 /// Between two log lines about the same trouble.
 const REMIND_INTERVAL: Duration = Duration::from_secs(30);
 /// Between two producers, where one after the other fails.
@@ -28,8 +30,7 @@ const FENCED_MAX: usize = 3;
 pub(super) struct TransactionThread {
     settings: Settings,
     id: String,
-    /// `None` while a new one is needed.
-    producer: Option<Transactional>,
+    producer: Transactional,
     jobs: Receiver<Job>,
     ended: Sender<Ended>,
     bell: Bell,
@@ -64,7 +65,7 @@ impl TransactionThread {
         let this = Self {
             settings: settings.clone(),
             id,
-            producer: Some(producer),
+            producer,
             jobs,
             ended,
             bell,
@@ -81,7 +82,11 @@ impl TransactionThread {
         loop {
             match self.jobs.recv_timeout(IDLE_MAX) {
                 Ok(job) => {
-                    let Ok(ended) = self.perform(job) else { return };
+                    let Ok(ended) = self.perform(job) else {
+                        // Readers would wait for what is open until the brokers give it up.
+                        let aborted = self.producer.abort();
+                        return debug!(?aborted, "stopped in a transaction");
+                    };
                     if self.ended.send(ended).is_err() {
                         return;
                     }
@@ -109,6 +114,7 @@ impl TransactionThread {
             broken = match self.call(Transactional::abort)? {
                 None => broken,
                 // It could not be aborted: that takes another producer.
+                Some(Broken::Abort(reason)) => Broken::Replace(reason),
                 Some(worse) => worse,
             };
         }
@@ -140,14 +146,11 @@ impl TransactionThread {
         job: &Job,
         reports: &mut Vec<Report>,
     ) -> Result<Option<Broken>, Stopping> {
-        if self.producer.is_none() {
-            return Ok(Some(Broken::Replace("the last producer has failed".to_owned())));
-        }
         if let Some(broken) = self.call(Transactional::begin)? {
             return Ok(Some(broken));
         }
         for output in &job.batch.outputs {
-            reports.extend(self.producer.as_ref().map(|producer| producer.send(output)));
+            reports.push(self.producer.send(output));
             // The rest must not go without it.
             if let Some(Report::NotTaken(code)) = reports.last() {
                 return Ok(Some(Broken::Abort(code.to_string())));
@@ -165,14 +168,11 @@ impl TransactionThread {
     fn call(&mut self, call: impl Fn(&Transactional) -> Call) -> Result<Option<Broken>, Stopping> {
         let since = Instant::now();
         loop {
-            let Some(producer) = &self.producer else {
-                return Ok(Some(Broken::Replace("the producer has failed".to_owned())));
-            };
-            match call(producer) {
+            match call(&self.producer) {
                 Call::Done => return Ok(None),
                 Call::Broken(broken) => return Ok(Some(broken)),
                 Call::Again(reason) => {
-                    producer.serve();
+                    self.producer.serve(SERVE_MAX);
                     if self.is_stopping() {
                         return Err(Stopping);
                     }
@@ -246,13 +246,12 @@ impl TransactionThread {
     /// Creates producers until one owns the transactional id. A reason is final.
     fn take_over(&mut self) -> Result<Option<String>, Stopping> {
         loop {
-            // The old one first: two of one id would fence each other.
-            self.producer = None;
-            self.counts.client_rebuilds.add(1);
+            // Two of one id would fence each other: the new one begins when the old one is gone.
             match Transactional::new(&self.settings, &self.id) {
-                Ok(producer) => self.producer = Some(producer),
+                Ok(producer) => self.producer = producer,
                 Err(error) => return Ok(Some(error.to_string())),
             }
+            self.counts.client_rebuilds.add(1);
             match self.call(Transactional::own)? {
                 None => return Ok(None),
                 Some(Broken::Fatal(reason)) => return Ok(Some(reason)),
@@ -277,9 +276,8 @@ impl TransactionThread {
     }
 
     fn serve(&self) {
-        let Some(producer) = &self.producer else { return };
-        producer.serve();
-        for event in producer.events.try_iter() {
+        self.producer.serve(Duration::ZERO);
+        for event in self.producer.events.try_iter() {
             if let Event::Failed(code, reason) = event {
                 debug!(%code, reason, "the transactional producer reports an error");
             }
@@ -326,4 +324,44 @@ fn sort(batch: Batch, now: &[Position]) -> Ended {
     };
     let (outputs, again) = batch.outputs.into_iter().partition(is_done);
     Ended { committed: Batch { outputs, offsets: done }, again, failed: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::{Epoch, Partition, Record};
+
+    fn at(index: i32, offset: i64) -> Position {
+        let partition = Partition { topic: "sets".into(), index };
+        Position { partition, offset, epoch: Epoch(1) }
+    }
+
+    /// Outputs of two partitions, of which 5 and 8 are to be committed.
+    fn batch() -> Batch {
+        let inputs = [at(0, 3), at(0, 4), at(1, 7)];
+        let outputs =
+            inputs.iter().map(|input| Output::new("out", Record::default(), input).0).collect();
+        Batch { outputs, offsets: vec![at(0, 5), at(1, 8)] }
+    }
+
+    fn offsets(outputs: &[Output]) -> Vec<i64> {
+        outputs.iter().map(|output| output.position.offset).collect()
+    }
+
+    #[test]
+    fn what_is_committed_tells_what_became_of_a_transaction() {
+        let all = sort(batch(), &[at(0, 5), at(1, 8)]);
+        assert_eq!((all.committed.offsets.len(), all.again.len()), (2, 0));
+        let none = sort(batch(), &[at(0, 3), at(1, -1)]);
+        assert_eq!((none.committed.outputs.len(), offsets(&none.again)), (0, vec![3, 4, 7]));
+    }
+
+    /// Somebody else has gone on there: what is ours of it is answered as of an earlier assignment.
+    #[test]
+    fn a_commit_beyond_the_transaction_is_not_its_own() {
+        let ended = sort(batch(), &[at(0, 5), at(1, 9)]);
+        assert_eq!(ended.committed.offsets, [at(0, 5)]);
+        assert_eq!(offsets(&ended.committed.outputs), [3, 4]);
+        assert_eq!(offsets(&ended.again), [7]);
+    }
 }
