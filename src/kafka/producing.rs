@@ -107,7 +107,8 @@ impl ProduceThread {
             self.producer.poll(POLL_MAX);
             self.take_events();
             let seen = self.producer.context().deliveries.seen();
-            if seen.answered != delivered {
+            // A new producer counts from zero.
+            if seen.answered > delivered {
                 self.outage.over("producer");
             }
             delivered = seen.answered;
@@ -120,7 +121,6 @@ impl ProduceThread {
                     let made = NewProducer::create(self.watch.settings());
                     let made = made.map(|new| self.replace_with(new));
                     self.watch.rebuilt(sign, made);
-                    delivered = 0;
                 }
                 Some(Order::GiveUp(reason)) => {
                     error!(reason, "the sink stops");

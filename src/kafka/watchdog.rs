@@ -171,7 +171,6 @@ impl Watchdog {
             Sign::Alone(_) => self.rebuilds += 1,
             Sign::Stalled(_) => self.stalls += 1,
         }
-        self.answered = 0;
         self.brokers = None;
         self.start_over(now);
     }
@@ -189,7 +188,8 @@ impl Watchdog {
     }
 
     fn note(&mut self, now: Instant, seen: Seen) {
-        let progress = seen.answered != self.answered;
+        // A new client counts from zero, which is no answer.
+        let progress = seen.answered > self.answered;
         self.answered = seen.answered;
         if progress {
             self.stalls = 0;

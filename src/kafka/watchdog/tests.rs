@@ -329,3 +329,13 @@ fn a_broker_in_between_gives_a_client_all_its_time_again() {
         client.after(1);
     }
 }
+
+#[test]
+fn a_new_client_that_counts_from_zero_has_no_answer_yet() {
+    let mut client = Client::producer();
+    client.seen = Seen { owed: 1, answered: 1000 };
+    client.rebuilt(1000);
+    client.seen.answered = 0;
+    let before = client.seconds();
+    assert_eq!(client.rebuilt(1000) - before, 2 * STALLED.as_secs());
+}
