@@ -22,4 +22,5 @@ pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod stage;
 pub(crate) mod watch;
+pub(crate) mod watching;
 pub(crate) mod worker;

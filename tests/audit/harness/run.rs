@@ -11,7 +11,8 @@ use super::fleet::{Fleet, Program};
 use super::produce::Producing;
 use super::report::{Report, Struck};
 use super::stage::{INPUT_PARTITIONS, Stage};
-use super::watch::{Watch, Watching};
+use super::watch::Watch;
+use super::watching::Watching;
 use super::worker::{Delivery, UNCOMMITTED_MAX};
 
 const WORKERS: usize = 3;
