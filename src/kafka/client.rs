@@ -4,8 +4,9 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
 use super::settings::{GroupProtocol, Sasl, Settings};
 
-/// Between two heartbeats at most, however long the session.
-const HEARTBEAT_MAX: Duration = Duration::from_secs(3);
+/// Between two heartbeats at most, however long the session: how late a member hears of a rebalance, and
+/// with that what the death of another one costs beyond its session.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(1);
 /// Per partition: half is what may wait, half is the response that overshoots.
 const PARTITION_BYTES_MIN: usize = 64 << 10;
 const PARTITION_BYTES_MAX: usize = 64 << 20;
@@ -182,12 +183,12 @@ impl SetIfAbsent for ClientConfig {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::kafka::guarded::GUARDED;
     use crate::kafka::settings::{Credentials, Delivery, Secret, Security};
 
-    fn settings() -> Settings {
+    pub(in crate::kafka) fn settings() -> Settings {
         Settings {
             brokers: "localhost:9092".into(),
             group: "rerankers".into(),

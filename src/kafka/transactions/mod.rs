@@ -4,6 +4,7 @@
 //! thread of its own carries it out, since every call of librdkafka's transactions blocks.
 
 mod broken;
+mod membership;
 mod producer;
 mod sink;
 mod thread;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::debug;
 
 pub use self::sink::TransactionSink;
 use self::thread::TransactionThread;
@@ -193,8 +194,8 @@ impl Transactions {
             return Ok(());
         }
         let Some(batch) = self.staging.take(tracker) else { return Ok(()) };
-        let Some(group) = consumer.group_metadata() else {
-            warn!("the consumer knows nothing of its group; the transaction waits");
+        let Some(group) = membership::of(consumer) else {
+            debug!("the consumer is no member now; the transaction waits");
             self.staging.put_back(batch.outputs, tracker);
             return Ok(());
         };
