@@ -130,8 +130,12 @@ impl OffsetTracker {
                     if !entry.get().is_done() {
                         break;
                     }
-                    assigned.done.push_back(*entry.key());
-                    entry.remove();
+                    let (offset, _) = entry.remove_entry();
+                    // A transaction commits a record before its worker hears of it. What is not owed must not
+                    // count as such, or the partition might never be read again.
+                    if assigned.committed.is_none_or(|committed| offset >= committed) {
+                        assigned.done.push_back(offset);
+                    }
                 }
                 Settlement::Counted
             }

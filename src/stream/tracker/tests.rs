@@ -31,6 +31,21 @@ fn a_hole_holds_the_commit_until_it_is_filled() {
     assert_eq!(tracker.committable(&partition(0)), Some(9));
 }
 
+/// As in a transaction, which commits what its worker has not yet heard of.
+#[test]
+fn an_outcome_after_its_commit_leaves_no_debt() {
+    let (mut tracker, at) = claimed(5..9);
+    tracker.committed(&partition(0), 8);
+    for position in &at[..3] {
+        assert_eq!(tracker.settle(&settled(position, Outcome::Published)), Settlement::Counted);
+    }
+    assert_eq!(tracker.uncommitted_of(&partition(0)), 1);
+    assert_eq!(tracker.committable(&partition(0)), None);
+    tracker.settle(&settled(&at[3], Outcome::Published));
+    assert_eq!(tracker.committable(&partition(0)), Some(9));
+    assert_eq!(tracker.uncommitted_of(&partition(0)), 1);
+}
+
 #[test]
 fn gaps_in_the_log_do_not_hold_the_commit() {
     let (mut tracker, at) = claimed([3, 10, 11, 40]);
