@@ -1,4 +1,5 @@
-use minijinja::{Environment, Value, context};
+use minijinja::value::ValueKind;
+use minijinja::{Environment, Error, ErrorKind, Output, State, Value, context, escape_formatter};
 
 use super::Passage;
 
@@ -53,6 +54,7 @@ impl Template {
     pub fn new(source: &str) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_formatter(write);
         environment.set_fuel(Some(FUEL));
         environment
             .add_template_owned(NAME, source.to_owned())
@@ -114,6 +116,17 @@ impl Template {
     }
 }
 
+/// Writes a value into the text. A list or a map is no part of a prompt, and one that is repeated costs
+/// no fuel until all of it is written: `{{ [1] * 100000000 }}`.
+fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let kind = value.kind();
+    if matches!(kind, ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
+        let wrong = format!("a {kind} is not text; write its items, or join them");
+        return Err(Error::new(ErrorKind::InvalidOperation, wrong));
+    }
+    escape_formatter(out, state, value)
+}
+
 fn reason(error: &minijinja::Error) -> String {
     let detail = error.detail().map_or(error.kind().to_string(), str::to_owned);
     match error.line() {
@@ -171,6 +184,18 @@ mod tests {
         assert!(error.to_string().contains("fails on one that has only id and text"), "{error}");
         let error = Template::new("{{ title + 1 if title }}").unwrap_err();
         assert!(error.to_string().contains("fails on one that has every field"), "{error}");
+    }
+
+    #[test]
+    fn a_list_is_written_item_by_item_or_not_at_all() {
+        assert_eq!(render("{{ [1, text]|join('-') }}", &PASSAGE), "1-a & b");
+        assert_eq!(render("{% for x in [1, 2] %}{{ x }}{% endfor %}", &PASSAGE), "12");
+        for list in
+            ["{{ [1] * 100000000 }}", "{{ range(9) }}", "{{ {'a': 1} }}", "{{ text|split }}"]
+        {
+            let error = Template::new(list).unwrap_err().to_string();
+            assert!(error.contains("is not text; write its items"), "{list}: {error}");
+        }
     }
 
     #[test]
