@@ -144,6 +144,6 @@ mod tests {
             + &fields(FIELDS_MAX - 3)
             + "}";
         let read = read(answer.as_bytes()).unwrap();
-        assert_eq!(String::from_utf8(encode(&read)).unwrap(), answer);
+        assert!(encode(&read) == answer.as_bytes(), "written again it is the same");
     }
 }
