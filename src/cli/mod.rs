@@ -18,6 +18,8 @@ mod start;
 use clap::{Parser, Subcommand};
 
 pub use error::CliError;
+#[doc(hidden)]
+pub use replay::put_back;
 
 use arguments::{ConfigArguments, ModelArguments};
 

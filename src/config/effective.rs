@@ -20,7 +20,7 @@ pub(super) fn toml(settings: &BTreeMap<String, Setting>) -> String {
             current = section;
         }
         lines.push(match settings.get(key.name) {
-            Some(Setting { shown, origin }) => format!("{name} = {} # {origin}", quoted(shown)),
+            Some(setting) => format!("{name} = {}", valued(setting)),
             None => format!("# {name} is not set"),
         });
     }
@@ -30,18 +30,26 @@ pub(super) fn toml(settings: &BTreeMap<String, Setting>) -> String {
 
 fn client(settings: &BTreeMap<String, Setting>, lines: &mut Vec<String>) {
     lines.push(format!("\n[{CLIENT}]"));
-    for (name, Setting { shown, origin }) in settings {
+    for (name, setting) in settings {
         if let Some(property) = keys::below(name, CLIENT) {
-            let property = quoted(&ValueKind::from(property));
-            lines.push(format!("{property} = {} # {origin}", quoted(shown)));
+            lines.push(format!("{} = {}", quoted(&ValueKind::from(property)), valued(setting)));
         }
     }
 }
 
+fn valued(Setting { shown, origin }: &Setting) -> String {
+    // The name of a file may hold anything, a comment no control characters.
+    let origin = origin.replace(char::is_control, "\u{fffd}");
+    format!("{} # {origin}", quoted(shown))
+}
+
 fn quoted(value: &ValueKind) -> String {
     match value {
-        // JSON's escapes are TOML's, and keep the text on one line, so that a comment can follow.
-        ValueKind::String(text) => serde_json::Value::from(text.as_str()).to_string(),
+        // JSON's escapes are TOML's, and keep the text on one line, so that a comment can follow. Only
+        // DEL, which JSON leaves as it is, must be escaped as well.
+        ValueKind::String(text) => {
+            serde_json::Value::from(text.as_str()).to_string().replace('\u{7f}', "\\u007f")
+        }
         ValueKind::Float(number) => format!("{number:?}"),
         other => other.to_string(),
     }

@@ -51,7 +51,8 @@ pub(super) fn defaults(findings: &mut Findings) -> Layer {
 
 /// A TOML file, or `None` where it is not TOML.
 pub(super) fn file(name: &str, text: &str, findings: &mut Findings) -> Option<Layer> {
-    let line = |offset| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+    let ends: Vec<usize> = text.match_indices('\n').map(|(end, _)| end).collect();
+    let line = |offset| ends.partition_point(|&end| end < offset) + 1;
     toml(text, &|offset| format!("{name}, line {}", line(offset)), findings)
 }
 

@@ -1,4 +1,7 @@
-use minijinja::{Environment, Value, context};
+use minijinja::value::{Rest, ValueKind};
+use minijinja::{
+    Environment, Error, ErrorKind, Output, State, Value, context, escape_formatter, filters,
+};
 
 use super::Passage;
 
@@ -7,6 +10,9 @@ const VARIABLES: [&str; 6] = ["number", "id", "title", "text", "source", "score"
 const NAME: &str = "passage";
 /// What one rendering may cost, in minijinja's units: an instruction, or 64 bytes of text.
 const FUEL: u64 = 1_000_000;
+/// Many times the usual. minijinja follows the nesting of an expression on the stack, and bounds only that of
+/// parentheses: `-` before `-` before `-` ends the process where there are ten thousand.
+const SOURCE_BYTES_MAX: usize = 4_096;
 
 /// One passage's part of a prompt, compiled. Nothing is escaped: a prompt is not HTML.
 #[derive(Debug)]
@@ -15,6 +21,14 @@ pub struct Template(Environment<'static>);
 /// Why a template cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
+    /// It is too long.
+    #[error("the template for a passage has {actual} bytes, at most {limit} are allowed")]
+    TooLong {
+        /// Its bytes.
+        actual: usize,
+        /// What is allowed.
+        limit: usize,
+    },
     /// It does not follow minijinja's grammar.
     #[error("the template for a passage cannot be read: {reason}")]
     Syntax {
@@ -51,8 +65,14 @@ impl Template {
     /// Compiles `source`, and renders it once with everything that a passage can have and once
     /// with the least, so that what can be known to fail fails here.
     pub fn new(source: &str) -> Result<Self, TemplateError> {
+        if source.len() > SOURCE_BYTES_MAX {
+            let (actual, limit) = (source.len(), SOURCE_BYTES_MAX);
+            return Err(TemplateError::TooLong { actual, limit });
+        }
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_formatter(write);
+        environment.add_filter("format", format);
         environment.set_fuel(Some(FUEL));
         environment
             .add_template_owned(NAME, source.to_owned())
@@ -114,6 +134,28 @@ impl Template {
     }
 }
 
+/// Writes a value into the text. A list or a map is no part of a prompt, and one that is repeated costs
+/// no fuel until all of it is written: `{{ [1] * 100000000 }}`.
+fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let kind = value.kind();
+    if matches!(kind, ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
+        let wrong = format!("a {kind} is not text; write its items, or join them");
+        return Err(Error::new(ErrorKind::InvalidOperation, wrong));
+    }
+    escape_formatter(out, state, value)
+}
+
+/// minijinja's filter, but for what it panics on: a name that is not ASCII, as in `%(é)s`.
+fn format(state: &mut State<'_, '_>, text: &Value, arguments: Rest<Value>) -> Result<Value, Error> {
+    let is_ascii = |rest: &str| rest.split(')').next().is_some_and(str::is_ascii);
+    if !text.as_str().is_none_or(|text| text.split("%(").skip(1).all(is_ascii)) {
+        let wrong = "a name in a format must be ASCII";
+        return Err(Error::new(ErrorKind::InvalidOperation, wrong));
+    }
+    let all: Vec<Value> = [text.clone()].into_iter().chain(arguments.0).collect();
+    Value::from_function(filters::format).call(state, &all)
+}
+
 fn reason(error: &minijinja::Error) -> String {
     let detail = error.detail().map_or(error.kind().to_string(), str::to_owned);
     match error.line() {
@@ -171,6 +213,39 @@ mod tests {
         assert!(error.to_string().contains("fails on one that has only id and text"), "{error}");
         let error = Template::new("{{ title + 1 if title }}").unwrap_err();
         assert!(error.to_string().contains("fails on one that has every field"), "{error}");
+    }
+
+    #[test]
+    fn a_template_nested_as_deep_as_its_length_allows_is_no_danger() {
+        for (open, close) in [("-", ""), ("(", ")"), ("[", "]"), ("not ", "")] {
+            let levels = (SOURCE_BYTES_MAX - 10) / (open.len() + close.len());
+            let source = format!("{{{{ {}1{} }}}}", open.repeat(levels), close.repeat(levels));
+            // Whether it is taken is minijinja's to say.
+            drop(Template::new(&source));
+        }
+        let error = Template::new(&"-".repeat(SOURCE_BYTES_MAX + 1)).unwrap_err();
+        assert!(matches!(error, TemplateError::TooLong { actual: 4_097, limit: 4_096 }), "{error}");
+        assert!(Template::new(&"-".repeat(SOURCE_BYTES_MAX)).is_ok());
+    }
+
+    #[test]
+    fn a_format_takes_names_in_ascii_only() {
+        let source = "{{ '%.2f é %s'|format(number, title) }} {{ '%(a)s'|format({'a': 1}) }}";
+        assert_eq!(render(source, &PASSAGE), "7.00 é <Title> 1");
+        let error = Template::new("{{ '%s %(é)s'|format({'é': 1}) }}").unwrap_err();
+        assert!(error.to_string().contains("must be ASCII"), "{error}");
+    }
+
+    #[test]
+    fn a_list_is_written_item_by_item_or_not_at_all() {
+        assert_eq!(render("{{ [1, text]|join('-') }}", &PASSAGE), "1-a & b");
+        assert_eq!(render("{% for x in [1, 2] %}{{ x }}{% endfor %}", &PASSAGE), "12");
+        for list in
+            ["{{ [1] * 100000000 }}", "{{ range(9) }}", "{{ {'a': 1} }}", "{{ text|split }}"]
+        {
+            let error = Template::new(list).unwrap_err().to_string();
+            assert!(error.contains("is not text; write its items"), "{list}: {error}");
+        }
     }
 
     #[test]

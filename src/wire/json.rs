@@ -144,22 +144,22 @@ impl<'de> Visitor<'de> for ItemsVisitor {
     }
 }
 
-/// The first [`FIELDS_MAX`] fields of an object, and how many there are.
-pub(super) struct Fields<'a> {
+/// The first `MAX` fields of an object, and how many there are.
+pub(super) struct Fields<'a, const MAX: usize = FIELDS_MAX> {
     pub(super) kept: Vec<(Cow<'a, str>, &'a RawValue)>,
     total: usize,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+impl<'de: 'a, 'a, const MAX: usize> Deserialize<'de> for Fields<'a, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
+        deserializer.deserialize_map(FieldsVisitor::<MAX>)
     }
 }
 
-pub(super) struct FieldsVisitor;
+pub(super) struct FieldsVisitor<const MAX: usize>;
 
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
+impl<'de, const MAX: usize> Visitor<'de> for FieldsVisitor<MAX> {
+    type Value = Fields<'de, MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -167,7 +167,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields { kept: Vec::with_capacity(USUAL_FIELDS), total: 0 };
-        while fields.total < FIELDS_MAX {
+        while fields.total < MAX {
             let Some((Text(name), value)) = map.next_entry()? else { return Ok(fields) };
             fields.kept.push((name, value));
             fields.total += 1;

@@ -3,7 +3,7 @@
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::value::RawValue;
 
-use super::json::Fields;
+use super::json;
 use super::{
     Context, Model, Ranked, Reason, RerankedContext, ResultStatus, Retrieval, Status, TimingMs,
     UnknownFields, Usage,
@@ -34,6 +34,9 @@ const RESULT_KNOWN: &[&str] = &[
     "reason",
     "metadata",
 ];
+
+/// All of them: an answer has fields of its own beside those that came in.
+type Fields<'a> = json::Fields<'a, { usize::MAX }>;
 
 #[derive(serde::Deserialize)]
 struct Known<'a> {
@@ -118,4 +121,29 @@ pub(super) fn exact_option<'de, D: Deserializer<'de>>(
 ) -> Result<Option<f64>, D::Error> {
     let raw = <Option<&RawValue>>::deserialize(deserializer)?;
     raw.map(|raw| raw.get().parse().map_err(D::Error::custom)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{FIELDS_MAX, encode};
+
+    #[test]
+    fn as_many_unknown_fields_as_a_set_may_have_are_read() {
+        let fields = |count| {
+            let all: Vec<String> = (0..count).map(|n| format!(r#","f{n}":{n}"#)).collect();
+            all.concat()
+        };
+        let answer = r#"{"request_id":"r","query":"q","status":"passthrough","reason":"expired","#
+            .to_owned()
+            + r#""model":{"id":"m","revision":null,"precision":"f32","backend":"flex"},"results":["#
+            + r#"{"id":"a","rank":1,"truncated":false,"status":"unscored","reason":"expired""#
+            + &fields(FIELDS_MAX - 2)
+            + r#"}],"usage":{"candidates":1,"pairs":0,"tokens":0,"cache_hits":0,"truncated":0,"#
+            + r#""query_truncated":false},"timing_ms":{"queue":0.0,"score":0.0,"total":0.5}"#
+            + &fields(FIELDS_MAX - 3)
+            + "}";
+        let read = read(answer.as_bytes()).unwrap();
+        assert!(encode(&read) == answer.as_bytes(), "written again it is the same");
+    }
 }

@@ -1,3 +1,5 @@
+use bytes::Bytes;
+
 use crate::stream::{Header, Record, StoredRecord};
 use crate::wire::header;
 
@@ -58,9 +60,10 @@ impl Letter {
         let Some(bytes) = self.left_out else { return true };
         let record = &mut self.stored.record;
         let original = original.filter(|original| original.key == record.key);
-        match original.and_then(|original| original.value) {
-            Some(value) if value.len() == bytes => {
-                record.value = Some(value);
+        // A tombstone's dead letter says 0 bytes where its headers alone were too large at first.
+        match original {
+            Some(Record { value, .. }) if value.as_ref().map_or(0, Bytes::len) == bytes => {
+                record.value = value;
                 self.left_out = None;
                 true
             }
@@ -158,8 +161,13 @@ pub(super) mod tests {
     fn a_tombstone_has_no_value_to_look_for() {
         let mut stored = letter(7, "null_value", &[]);
         stored.record.value = None;
-        let mut read = Letter::read(stored).unwrap();
+        let mut read = Letter::read(stored.clone()).unwrap();
         assert!(read.complete(None));
+        assert_eq!(read.restore().value, None);
+        stored.record.headers.push(Header::text("crossrank.dlq.value_bytes", "0"));
+        let original = Record { key: stored.record.key.clone(), ..Record::default() };
+        let mut read = Letter::read(stored).unwrap();
+        assert!(read.complete(Some(original)), "refused at first, it is one all the same");
         assert_eq!(read.restore().value, None);
     }
 }

@@ -16,7 +16,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use self::filter::{Filter, Moment};
-use self::letter::Origin;
+use self::letter::{Letter, Origin};
 use self::moving::{Letters, Moving, Plan};
 use super::signals::Shutdown;
 use super::{CliError, ConfigArguments, ModelArguments, progress};
@@ -172,6 +172,13 @@ impl Letters for Topics {
             Err(ReadError::Refused { topic, reason: format!("its reader panicked: {error}") })
         })
     }
+}
+
+/// What is put back of a dead letter, where `original` is what stands at the place that it names; `None`
+/// where nothing is. Public for the fuzzer's sake: this reads what anybody may have written.
+pub fn put_back(stored: StoredRecord, original: Option<Record>) -> Option<Record> {
+    let mut letter = Letter::read(stored)?;
+    letter.complete(original).then(|| letter.restore())
 }
 
 fn rate(text: &str) -> Result<NonZeroU32, String> {

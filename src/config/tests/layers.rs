@@ -227,3 +227,15 @@ fn effective_configuration_reads_back_as_itself() {
     assert!(text.contains("sets_max = 256 # default.toml\n"), "{text}");
     assert!(text.contains("# top_n is not set\n"), "{text}");
 }
+
+#[test]
+fn effective_configuration_reads_back_whatever_characters_are_in_it() {
+    let mut given = Given::default();
+    let separator = "\u{7f}\u{85}\u{1b}\r\n\t\"\\\u{2028}";
+    let file = given.in_folder("line\nbreak\u{7f}.toml", "[kafka]\ngroup = \"g\"\n");
+    given.sources.file = Some(file);
+    let first = given.flag("context.separator", separator).raw();
+    let again = Given::default().file(&first.effective()).raw();
+    assert_eq!(again.values.context.separator, separator);
+    assert_eq!(effective(&again), effective(&first));
+}

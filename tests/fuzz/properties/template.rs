@@ -1,0 +1,88 @@
+//! A template → the text of a prompt.
+
+use std::sync::Arc;
+
+use crossrank::context::{Assembler, Order, Passage, Settings, Template, TokenCounter};
+
+use super::memory;
+
+/// What the fuel of one rendering can pay for is 64 MB; a text that grows takes up to thrice as much.
+const BYTES_MAX: usize = 200 << 20;
+const TOKENS_MAX: usize = 40;
+
+/// A token is a byte or, where that is no boundary, what is left of a character.
+struct Bytes;
+
+// === impl Bytes ===
+
+impl TokenCounter for Bytes {
+    fn count(&self, text: &str) -> usize {
+        text.len()
+    }
+
+    fn cut<'a>(&self, text: &'a str, tokens_max: usize) -> &'a str {
+        text.get(..text.floor_char_boundary(tokens_max)).unwrap_or_default()
+    }
+}
+
+/// Takes `data` as a template, and puts a prompt together with it.
+///
+/// # Panics
+/// Where a property does not hold that is promised of any input.
+pub(crate) fn run(data: &[u8]) {
+    let source = String::from_utf8_lossy(data);
+    if is_beyond_fuel(&source) {
+        return;
+    }
+    memory::within(BYTES_MAX, || {
+        if let Err(error) = Template::new(&source) {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+        for truncate in [false, true] {
+            assemble(&source, truncate);
+        }
+    });
+}
+
+/// minijinja repeats a list (`*`) without making it, and charges what an operator or a filter makes of it
+/// only once that is made. Whoever writes a template can spend a worker's memory so; a passage cannot.
+fn is_beyond_fuel(source: &str) -> bool {
+    source.contains('*') && (source.contains(['~', '|']) || source.contains("debug"))
+}
+
+fn assemble(source: &str, truncate: bool) {
+    let settings = Settings {
+        tokens_max: TOKENS_MAX,
+        template: source.to_owned(),
+        separator: "\n".to_owned(),
+        truncate,
+        duplicate_similarity: Some(0.8),
+        order: if truncate { Order::BestAtEdges } else { Order::BestFirst },
+    };
+    let assembler = Assembler::new(settings, Arc::new(Bytes)).expect("it was compiled before");
+    let long = "é ".repeat(30);
+    let texts = ["first", "", "second\n", long.as_str(), "{{ text }}", "first"];
+    let passages: Vec<Passage<'_>> = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| Passage {
+            id: "id",
+            title: (index % 2 == 0).then_some("title"),
+            text,
+            source: (index % 3 == 0).then_some("source"),
+            score: (index % 2 == 1).then_some(0.5),
+        })
+        .collect();
+    let (first, second) = (assembler.assemble(&passages), assembler.assemble(&passages));
+    match (first, second) {
+        (Ok(first), Ok(second)) => {
+            assert_eq!(first, second, "the same passages are the same text");
+            assert_eq!(first.tokens, first.text.len());
+            assert!(first.tokens <= TOKENS_MAX, "{} tokens", first.tokens);
+            assert!(first.passages.len() <= passages.len());
+        }
+        (Err(first), Err(second)) => assert_eq!(first.to_string(), second.to_string()),
+        (first, second) => panic!("{first:?}, then {second:?}"),
+    }
+}
