@@ -11,7 +11,7 @@ mod kafka;
 
 use std::io::Write;
 
-use harness::auditor::Broken;
+use harness::auditor::{Broken, Order, Promise, audit};
 use harness::faults::Kind;
 use harness::fleet::Program;
 use harness::report::Report;
@@ -58,6 +58,9 @@ fn a_worker_process() {
 fn whatever_goes_wrong_no_record_is_lost_and_few_come_twice() {
     let Some(report) = run(plan(Delivery::AtLeastOnce)) else { return };
     assert!(report.is_clean(), "{report}");
+    // Held against what transactions promise, it is not clean: that audit can fail too.
+    let once = Promise { order: Order::Key, is_exactly_once: true };
+    assert!(audit(&report.ledger, once).count(Broken::Repeated) > 0, "{report}");
 }
 
 #[test]

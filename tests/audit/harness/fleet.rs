@@ -19,6 +19,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a worker may take to start, or to stop.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 const TAIL_LINES: usize = 15;
+/// A longer line is a client's statistics.
+const LINE_BYTES_MAX: usize = 2_000;
 
 /// What a worker process runs.
 #[derive(Clone, Debug)]
@@ -227,7 +229,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 fn tail(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().collect();
+    let lines: Vec<&str> = log.lines().filter(|line| line.len() < LINE_BYTES_MAX).collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
 

@@ -7,7 +7,7 @@ use super::faults::{Fault, Kind};
 use super::ledger::Topic;
 use super::run::Run;
 use super::stage::{INPUT_PARTITIONS, NODES};
-use super::worker::STALL;
+use super::worker::{REQUEST_MAX, STALL, WATCHDOG_TIMEOUT};
 use crate::kafka::proxy::{self, Way};
 
 /// What never recovers ends the run.
@@ -65,15 +65,7 @@ impl Run {
                 let broker = Some(choice / 3 % (NODES + 1)).filter(|&broker| broker > 0);
                 self.on_the_network(fault, proxy::Fault::Swallow(way), broker, |_| {})
             }
-            Kind::NoBrokers => {
-                let forged = self.stage.kafka.proxy().forged();
-                self.on_the_network(fault, proxy::Fault::NoBrokers, None, |run| {
-                    let until = Instant::now() + FORGED_MAX;
-                    while run.stage.kafka.proxy().forged() == forged && Instant::now() < until {
-                        thread::park_timeout(LOOK_AGAIN);
-                    }
-                })
-            }
+            Kind::NoBrokers => self.no_brokers(fault),
             Kind::DeadLettersRefused => {
                 self.stage.refuse_letters(true);
                 self.rest(fault.lasts);
@@ -82,6 +74,22 @@ impl Run {
                 self.recovery(fault)
             }
         }
+    }
+
+    /// Some clients get over it, and others have to be replaced: their workers are not done when
+    /// somebody else has taken over.
+    fn no_brokers(&mut self, fault: &Fault) -> Duration {
+        let forged = self.stage.kafka.proxy().forged();
+        let took = self.on_the_network(fault, proxy::Fault::NoBrokers, None, |run| {
+            let until = Instant::now() + FORGED_MAX;
+            while run.stage.kafka.proxy().forged() == forged && Instant::now() < until {
+                thread::park_timeout(LOOK_AGAIN);
+            }
+        });
+        self.rest((WATCHDOG_TIMEOUT + REQUEST_MAX).saturating_sub(took));
+        self.watch.mark(None);
+        self.recovery(fault);
+        took
     }
 
     /// Somebody takes over meanwhile; then the sleeper wakes up, and believes that all is as it was.

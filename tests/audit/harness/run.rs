@@ -144,13 +144,23 @@ impl Run {
     /// What to tell where a run does not go on.
     pub(crate) fn stuck(&self, fault: &Fault) -> String {
         format!(
-            "{}: partitions {:?} have no progress after {:?}, {} of {} answered; {:#?}\n{}\n{}",
+            "{}: partitions {:?} have no progress after {fault:?}\n{}\n{:#?}",
             self.plan,
             self.watch.behind(),
-            fault,
-            self.watch.answered(),
-            self.watch.sent_count(),
+            self.state(),
             self.struck,
+        )
+    }
+
+    /// How far everything is, and what the workers say.
+    fn state(&self) -> String {
+        format!(
+            "{} sent, {} answered, {} committed\nreadable: {}\nread: {}\n{}\n{}",
+            self.watch.sent_count(),
+            self.watch.answered(),
+            self.watch.committed(),
+            self.stage.ends(),
+            self.watch.read_up_to(),
             self.fleet.mishaps.join("\n"),
             self.fleet.tails(),
         )
@@ -163,14 +173,9 @@ impl Run {
         let until = Instant::now() + END_MAX;
         let messages = self.messages();
         while self.watch.committed() < messages {
-            let (committed, answered) = (self.watch.committed(), self.watch.answered());
-            assert!(
-                Instant::now() < until && !self.has_failed(),
-                "{}: {committed} of {messages} committed, {answered} answered:\n{}\n{}",
-                self.plan,
-                self.fleet.mishaps.join("\n"),
-                self.fleet.tails(),
-            );
+            if Instant::now() > until || self.has_failed() {
+                panic!("{} does not end\n{}", self.plan, self.state());
+            }
             self.fleet.tend();
             thread::park_timeout(LOOK_AGAIN);
         }

@@ -86,6 +86,28 @@ impl Stage {
         altered.expect("an answer")[0].as_ref().expect("another configuration");
     }
 
+    /// How far readers of committed records get in the topics that are written to, and how far these go.
+    pub(crate) fn ends(&self) -> String {
+        let reader = |isolation: &str| -> BaseConsumer {
+            let brokers = self.kafka.brokers();
+            let mut config = ClientConfig::new();
+            config.set("bootstrap.servers", brokers).set("isolation.level", isolation);
+            config.create().expect("a client")
+        };
+        let (committed, all) = (reader("read_committed"), reader("read_uncommitted"));
+        let mut ends = Vec::new();
+        for (topic, partitions) in [(OUTPUTS, OUTPUT_PARTITIONS), (LETTERS, LETTER_PARTITIONS)] {
+            for partition in 0..partitions {
+                let [committed, all] = [&committed, &all].map(|reader| {
+                    let end = reader.fetch_watermarks(topic, partition as i32, REQUEST_MAX);
+                    end.map_or(-1, |(_, end)| end)
+                });
+                ends.push(format!("{topic}/{partition}: {committed} of {all}"));
+            }
+        }
+        ends.join(", ")
+    }
+
     /// The broker that leads this partition of the input topic.
     pub(crate) fn leader_of_input(&self, partition: usize) -> usize {
         self.leader_of(INPUT, partition)

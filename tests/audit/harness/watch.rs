@@ -10,7 +10,7 @@ use rdkafka::message::{BorrowedMessage, Headers};
 use serde_json::Value;
 
 use super::inputs;
-use super::ledger::{End, Input, Ledger, Memory, Sample, Topic, Window};
+use super::ledger::{End, Ends, Input, Ledger, Memory, Sample, Topic, Window};
 use super::stage::{INPUT_PARTITIONS, LETTER_PARTITIONS, OUTPUT_PARTITIONS};
 
 /// So many wrong ends are described.
@@ -144,6 +144,18 @@ impl Watch {
     /// Inputs that are in their topic.
     pub(crate) fn sent_count(&self) -> usize {
         self.lock().ledger.produced()
+    }
+
+    /// How far each partition is read.
+    pub(crate) fn read_up_to(&self) -> String {
+        let state = self.lock();
+        let next = |ends: &Ends| ends.ends.last().map_or(0, |end| end.offset + 1);
+        let told = state
+            .ledger
+            .ends
+            .iter()
+            .map(|ends| format!("{:?}/{}: {}", ends.topic, ends.partition, next(ends)));
+        told.collect::<Vec<_>>().join(", ")
     }
 
     /// Inputs that have an end.
