@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use crossrank::context::{Assembler, Order, Passage, Settings, Template, TokenCounter};
 
-use super::memory;
+use super::{fuel, memory};
 
-/// What the fuel of one rendering can pay for is 64 MB; a text that grows takes up to thrice as much.
-const BYTES_MAX: usize = 200 << 20;
 const TOKENS_MAX: usize = 40;
 /// The line between the template and the passage of an input.
 const NEXT: &str = "\n====\n";
@@ -35,10 +33,10 @@ impl TokenCounter for Bytes {
 pub(crate) fn run(data: &[u8]) {
     let data = String::from_utf8_lossy(data);
     let (source, passage) = data.split_once(NEXT).unwrap_or((&data, "passage"));
-    if is_beyond_fuel(source) {
+    if fuel::is_beyond(source) {
         return;
     }
-    memory::within(BYTES_MAX, || {
+    memory::within(fuel::BYTES_MAX, || {
         if let Err(error) = Template::new(source) {
             assert!(!error.to_string().is_empty());
             return;
@@ -47,12 +45,6 @@ pub(crate) fn run(data: &[u8]) {
             assemble(source, passage, truncate);
         }
     });
-}
-
-/// minijinja repeats a list (`*`) without making it, and charges what an operator or a filter makes of it
-/// only once that is made. Whoever writes a template can spend a worker's memory so; a passage cannot.
-fn is_beyond_fuel(source: &str) -> bool {
-    source.contains('*') && (source.contains(['~', '|']) || source.contains("debug"))
 }
 
 fn assemble(source: &str, passage: &str, truncate: bool) {
