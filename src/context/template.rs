@@ -147,8 +147,8 @@ fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
 
 /// minijinja's filter, but for what it panics on: a name that is not ASCII, as in `%(é)s`.
 fn format(state: &mut State<'_, '_>, text: &Value, arguments: Rest<Value>) -> Result<Value, Error> {
-    let is_ascii = |rest: &str| rest.split(')').next().is_some_and(str::is_ascii);
-    if !text.as_str().is_none_or(|text| text.split("%(").skip(1).all(is_ascii)) {
+    let is_refused = |rest: &str| rest.split(')').next().is_some_and(|name| !name.is_ascii());
+    if text.as_str().is_some_and(|text| text.split("%(").skip(1).any(is_refused)) {
         let wrong = "a name in a format must be ASCII";
         return Err(Error::new(ErrorKind::InvalidOperation, wrong));
     }

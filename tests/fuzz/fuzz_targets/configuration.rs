@@ -2,6 +2,8 @@
 
 #[path = "../properties/configuration.rs"]
 mod configuration;
+#[path = "../properties/fuel.rs"]
+mod fuel;
 #[path = "../properties/memory.rs"]
 mod memory;
 

@@ -1,5 +1,7 @@
 #![no_main]
 
+#[path = "../properties/fuel.rs"]
+mod fuel;
 #[path = "../properties/memory.rs"]
 mod memory;
 #[path = "../properties/template.rs"]

@@ -7,9 +7,8 @@ use crossrank::config::{Errors, Raw, Sources, load};
 use tempfile::TempDir;
 use toml::{Table, Value};
 
-use super::memory;
+use super::{fuel, memory};
 
-const BYTES_MAX: usize = 16 << 20;
 /// The line between the file, the variables and the flags of an input.
 const NEXT: &str = "\n====\n";
 /// Keys that name a file or a folder.
@@ -38,7 +37,7 @@ thread_local! {
 /// # Panics
 /// Where a property does not hold that is promised of any input.
 pub(crate) fn run(data: &[u8]) {
-    memory::within(BYTES_MAX, || {
+    memory::within(fuel::BYTES_MAX, || {
         let text = String::from_utf8_lossy(data);
         let mut parts = text.splitn(3, NEXT);
         let mut part = || parts.next().unwrap_or_default();
@@ -76,7 +75,7 @@ fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
     text.lines().filter_map(pair)
 }
 
-/// What is loaded, and what is in force as it is shown, where it names no file elsewhere.
+/// What is loaded, and what is in force as it is shown, where that can be checked here.
 fn checked(sources: Sources, may_show: bool) -> Option<(Raw, Table)> {
     let raw = match load(sources) {
         Ok(raw) => raw,
@@ -88,7 +87,8 @@ fn checked(sources: Sources, may_show: bool) -> Option<(Raw, Table)> {
     let shown = raw.effective();
     assert!(may_show || !shown.contains(SECRET), "{shown}");
     let settings: Table = shown.parse().unwrap_or_else(|error| panic!("{error}\n{shown}"));
-    if names_another_place(&settings) {
+    let template = settings.get("context").and_then(|context| context.get("template")?.as_str());
+    if names_another_place(&settings) || template.is_some_and(fuel::is_beyond) {
         return None;
     }
     if let Err(errors) = raw.worker() {

@@ -3,6 +3,7 @@
 pub(crate) mod candidate_set;
 pub(crate) mod completed;
 pub(crate) mod configuration;
+mod fuel;
 pub(crate) mod headers;
 pub(crate) mod memory;
 mod scorer;
