@@ -80,7 +80,7 @@ fn workers_that_commit_before_they_publish_are_found_out() {
     let hasty =
         Plan { messages: 6_000, faults: 3, kinds, is_hasty: true, ..plan(Delivery::AtLeastOnce) };
     let Some(report) = run(hasty) else { return };
-    assert!(report.findings.count(Broken::Lost) > 0, "{report}");
+    // Whether one is lost, too, depends on the moment of the kill.
     assert!(report.findings.count(Broken::CommittedPast) > 0, "{report}");
 }
 
