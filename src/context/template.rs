@@ -73,6 +73,9 @@ impl Template {
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_formatter(write);
         environment.add_filter("format", format);
+        // What it makes of a value that is no list panics where it is compared, and a chain of chains costs
+        // no fuel. A prompt has `+` and loops.
+        environment.remove_filter("chain");
         environment.set_fuel(Some(FUEL));
         environment
             .add_template_owned(NAME, source.to_owned())
@@ -234,6 +237,13 @@ mod tests {
         assert_eq!(render(source, &PASSAGE), "7.00 é <Title> 1");
         let error = Template::new("{{ '%s %(é)s'|format({'é': 1}) }}").unwrap_err();
         assert!(error.to_string().contains("must be ASCII"), "{error}");
+    }
+
+    #[test]
+    fn lists_are_not_chained() {
+        let error = Template::new("{{ 1|chain(2) < 3|chain(4) }}").unwrap_err();
+        assert!(error.to_string().contains("chain"), "{error}");
+        assert_eq!(render("{{ ([1] + [text])|join('-') }}", &PASSAGE), "1-a & b");
     }
 
     #[test]
