@@ -6,6 +6,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::Metadata;
+use rdkafka::producer::{BaseProducer, Producer};
 
 use super::client;
 use super::context::{Context, Event};
@@ -155,6 +156,21 @@ impl<'a> Reach<'a> {
         }
     }
 
+    /// Waits until some broker has answered the producer.
+    pub(super) fn producer(&mut self, producer: &BaseProducer<Context>) -> Result<(), StartError> {
+        loop {
+            producer.poll(Duration::ZERO);
+            self.listen()?;
+            // Known from the first answer of any broker.
+            if producer.client().fetch_cluster_id(self.request_max() / 4).is_some() {
+                return Ok(());
+            }
+            if self.is_over() {
+                return Err(self.give_up("the cluster", RDKafkaErrorCode::OperationTimedOut));
+            }
+        }
+    }
+
     /// Waits until the group's commits can be read, which needs its coordinator and Read on it.
     fn group(&mut self, consumer: &BaseConsumer<Context>) -> Result<(), StartError> {
         let group = &self.settings.group;
@@ -227,7 +243,7 @@ impl<'a> Reach<'a> {
     }
 
     /// The time is up: why, as far as is known.
-    pub(super) fn give_up(&mut self, subject: &str, code: RDKafkaErrorCode) -> StartError {
+    fn give_up(&mut self, subject: &str, code: RDKafkaErrorCode) -> StartError {
         let (brokers, waited) = (self.settings.brokers.clone(), self.started.elapsed());
         match self.last.take() {
             Some((Meaning::Dns, detail)) => StartError::Dns { brokers, waited, detail },
@@ -244,7 +260,7 @@ impl<'a> Reach<'a> {
     }
 
     /// How long the next request may take.
-    pub(super) fn request_max(&self) -> Duration {
+    fn request_max(&self) -> Duration {
         let left = self.until.saturating_duration_since(Instant::now());
         // Never zero: the last look must be able to see something.
         left.clamp(PAUSE, REQUEST_MAX)

@@ -40,18 +40,7 @@ impl KafkaSink {
     pub fn start_counting(settings: &Settings, counts: &Arc<Counts>) -> Result<Self, StartError> {
         let new = NewProducer::create(settings)?;
         let until = Instant::now() + settings.startup_timeout;
-        let mut reach = Reach::new(settings, &new.events, until);
-        loop {
-            new.producer.poll(Duration::ZERO);
-            reach.listen()?;
-            // Known from the first answer of any broker.
-            if new.producer.client().fetch_cluster_id(reach.request_max() / 4).is_some() {
-                break;
-            }
-            if reach.is_over() {
-                return Err(reach.give_up("the cluster", RDKafkaErrorCode::OperationTimedOut));
-            }
-        }
+        Reach::new(settings, &new.events, until).producer(&new.producer)?;
         let shared = Arc::new(Shared::new(&new));
         let watch = Watch::over_producer(&Arc::new(settings.clone()), counts);
         let produce = ProduceThread::new(new, Arc::clone(&shared), watch);
@@ -118,15 +107,7 @@ impl KafkaSink {
         report: Box<DeliveryReport>,
     ) -> Result<(), (RDKafkaErrorCode, Box<DeliveryReport>)> {
         let deliveries = &producer.context().deliveries;
-        let message = BaseRecord::<[u8], [u8], _> {
-            topic,
-            partition: None,
-            payload: record.value.as_deref(),
-            key: record.key.as_deref(),
-            timestamp: record.timestamp_ms,
-            headers: headers::write(&record.headers),
-            delivery_opaque: report,
-        };
+        let message = to_message(topic, record, report);
         // Before it is sent: its report may come before this thread goes on.
         deliveries.in_flight.fetch_add(1, Ordering::AcqRel);
         producer.send(message).map_err(|(error, message)| {
@@ -141,6 +122,23 @@ impl KafkaSink {
         let known = self.shared.given_up.get().cloned();
         let reason = known.unwrap_or_else(|| "the producer's thread has ended".to_owned());
         PublishError::Fatal { topic: topic.to_owned(), reason, source: None }
+    }
+}
+
+/// What the client is given of a record, and where it reports.
+pub(super) fn to_message<'a>(
+    topic: &'a str,
+    record: &'a Record,
+    report: Box<DeliveryReport>,
+) -> BaseRecord<'a, [u8], [u8], Box<DeliveryReport>> {
+    BaseRecord {
+        topic,
+        partition: None,
+        payload: record.value.as_deref(),
+        key: record.key.as_deref(),
+        timestamp: record.timestamp_ms,
+        headers: headers::write(&record.headers),
+        delivery_opaque: report,
     }
 }
 

@@ -129,6 +129,7 @@ fn nothing_in_is_nothing_out() {
     let output = rerank(&[], "");
     assert!(output.status.success());
     assert!(output.stdout.is_empty());
+    assert!(stderr(&output).contains("the input is empty"), "{}", stderr(&output));
 }
 
 #[test]

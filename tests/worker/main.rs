@@ -5,6 +5,8 @@ mod breaker;
 mod deadlines;
 mod delivery;
 mod failures;
+#[path = "../support/hasty.rs"]
+mod hasty;
 mod ordering;
 mod rebalance;
 mod seeds;

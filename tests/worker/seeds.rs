@@ -3,16 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crossrank::engine::EngineError;
-use crossrank::stream::{
-    AckHandle, Claimed, LocalBroker, LocalSource, PublishFailure, Record, RecordSource, SourceError,
-};
+use crossrank::stream::{LocalBroker, PublishFailure, Record, SourceError};
 use crossrank::worker::{OutputOrder, Settings, WorkerError};
 use serde_json::{Value, json};
 
+use crate::hasty::Hasty;
 use crate::stage::*;
 
 const SEEDS: u64 = 10_000;
@@ -28,25 +26,6 @@ enum Delivery {
     ExactlyOnce,
     /// Commits before it publishes.
     Hasty,
-}
-
-/// Commits a record before it is published: what the check below must notice.
-struct Hasty(LocalSource);
-
-// === impl Hasty ===
-
-impl RecordSource for Hasty {
-    async fn claim(&mut self) -> Result<Claimed, SourceError> {
-        let Claimed { record, ack } = self.0.claim().await?;
-        let nobody = Arc::new(|_settled| {});
-        let handle = AckHandle::new(ack.position().clone(), ack.revoked(), nobody);
-        ack.published();
-        Ok(Claimed { record, ack: handle })
-    }
-
-    async fn close(self, drain_max: Duration) -> Result<(), SourceError> {
-        self.0.close(drain_max).await
-    }
 }
 
 fn scorer(seed: u64) -> TestScorer {

@@ -103,6 +103,10 @@ impl<W: Write> Output<W> {
         self.out.flush().map_err(CliError::Write)?;
         self.bar.finish_and_clear();
         match self.bad {
+            0 if self.lines == 0 => {
+                let told = "the input is empty: one candidate set a line is answered, as JSON\n";
+                io::stderr().write_all(told.as_bytes()).map_err(CliError::Write)
+            }
             0 => Ok(()),
             bad => Err(CliError::BadLines { bad, lines: self.lines }),
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
+use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
@@ -13,17 +13,17 @@ use super::broken::{Broken, Call};
 use crate::kafka::client;
 use crate::kafka::context::{Context, Event};
 use crate::kafka::error::{StartError, creation_error};
-use crate::kafka::headers;
 use crate::kafka::reach::{Reach, principal};
 use crate::kafka::settings::Settings;
+use crate::kafka::sink::to_message;
 use crate::stream::{Output, Position};
 
 /// What librdkafka is told that one call may take, so that a stop is noticed and what it reports is served.
 const CALL_MAX: Duration = Duration::from_secs(1);
 /// A call that has not returned by then never will: far longer than librdkafka was told.
 const RETURN_MAX: Duration = Duration::from_secs(5);
-/// How long a full queue is waited for before it is tried again.
-const ROOM_MAX: Duration = Duration::from_millis(100);
+/// How long the client is given before it is asked again: for room, for a coordinator.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A producer of one transactional id. One that has failed is dropped, and another one takes over.
 ///
@@ -90,36 +90,30 @@ impl Transactional {
         let transactional = Self::new(settings, id)?;
         let until = Instant::now() + settings.startup_timeout;
         let mut reach = Reach::new(settings, &transactional.events, until);
-        let Self { producer, .. } = &transactional;
+        // Asking for transactions says less of what is wrong.
+        reach.producer(&transactional.producer)?;
         loop {
-            producer.poll(Duration::ZERO);
-            reach.listen()?;
-            // Known from the first answer of any broker; asking for transactions says less of what is wrong.
-            let known = producer.client().fetch_cluster_id(reach.request_max() / 4).is_some();
-            let detail = match known.then(|| transactional.own()) {
-                Some(Call::Done) => break,
-                Some(Call::Broken(Broken::Fatal(detail))) => {
+            let detail = match transactional.own() {
+                Call::Done => return Ok(transactional),
+                Call::Broken(Broken::Fatal(detail)) => {
                     let (id, principal) = (id.to_owned(), principal(settings));
                     return Err(StartError::Transactions { id, principal, detail });
                 }
-                Some(Call::Again(detail)) => Some(detail),
-                Some(Call::Broken(
+                Call::Again(detail)
+                | Call::Broken(
                     Broken::Abort(detail) | Broken::Replace(detail) | Broken::Fenced(detail),
-                )) => Some(detail),
-                None => None,
+                ) => detail,
             };
+            reach.listen()?;
             if reach.is_over() {
-                return Err(match detail {
-                    Some(detail) => StartError::NotReady {
-                        subject: "the coordinator of transactions".to_owned(),
-                        waited: settings.startup_timeout,
-                        detail,
-                    },
-                    None => reach.give_up("the cluster", RDKafkaErrorCode::OperationTimedOut),
+                return Err(StartError::NotReady {
+                    subject: "the coordinator of transactions".to_owned(),
+                    waited: settings.startup_timeout,
+                    detail,
                 });
             }
+            transactional.serve(PAUSE);
         }
-        Ok(transactional)
     }
 
     /// Makes the transactional id this producer's own: a transaction that an earlier one has left open
@@ -135,16 +129,7 @@ impl Transactional {
     /// Hands a record to the client, which copies it.
     pub(super) fn send(&self, output: &Output) -> Report {
         let (report, reported) = oneshot::channel();
-        let record = &output.record;
-        let mut message = BaseRecord::<[u8], [u8], _> {
-            topic: &output.topic,
-            partition: None,
-            payload: record.value.as_deref(),
-            key: record.key.as_deref(),
-            timestamp: record.timestamp_ms,
-            headers: headers::write(&record.headers),
-            delivery_opaque: Box::new(report),
-        };
+        let mut message = to_message(&output.topic, &output.record, Box::new(report));
         loop {
             let Err((error, back)) = self.producer.send(message) else {
                 return Report::Sent(reported);
@@ -154,7 +139,7 @@ impl Transactional {
                 return Report::NotTaken(code);
             }
             message = back;
-            self.producer.poll(ROOM_MAX);
+            self.producer.poll(PAUSE);
         }
     }
 

@@ -124,7 +124,7 @@ impl TransactionThread {
                 self.trouble(&reason);
                 Ok(self.aborted(batch, reports, &reason))
             }
-            Broken::Fatal(reason) => Ok(self.failed(batch, reason)),
+            Broken::Fatal(reason) => Ok(self.refused(batch, reason)),
             Broken::Fenced(reason) => {
                 self.fenced += 1;
                 if self.settings.instance_id.is_some() && self.fenced > FENCED_MAX {
@@ -133,7 +133,7 @@ impl TransactionThread {
                          between workers ({reason})",
                         self.id
                     );
-                    return Ok(self.failed(batch, reason));
+                    return Ok(failed(batch, reason));
                 }
                 self.replaced(batch, &reason)
             }
@@ -210,16 +210,15 @@ impl TransactionThread {
         ended
     }
 
-    fn failed(&self, batch: Batch, reason: String) -> Ended {
+    /// The brokers will never take a transaction of this id.
+    fn refused(&self, batch: Batch, reason: String) -> Ended {
+        let Self { id, settings, .. } = self;
         let reason = format!(
-            "{reason}; transactional id {}: grant Write and Describe on transactional ids that begin with \
+            "{reason}; transactional id {id}: grant Write and Describe on transactional ids that begin with \
              {}-, Read on the group, and Write on the topics",
-            self.id, self.settings.group
+            settings.group
         );
-        for output in batch.outputs {
-            fail(output, &reason);
-        }
-        Ended { failed: Some(reason), ..Ended::default() }
+        failed(batch, reason)
     }
 
     /// Another producer takes over, which ends the transaction one way or the other. What is committed
@@ -228,8 +227,8 @@ impl TransactionThread {
     fn replaced(&mut self, batch: Batch, why: &str) -> Result<Ended, Stopping> {
         warn!(why, id = self.id, "the transactional producer is replaced");
         self.trouble(why);
-        if let Some(failed) = self.take_over()? {
-            return Ok(self.failed(batch, failed));
+        if let Some(reason) = self.take_over()? {
+            return Ok(self.refused(batch, reason));
         }
         let now = loop {
             match committed(&self.settings, &batch.offsets) {
@@ -306,6 +305,14 @@ impl TransactionThread {
             info!(seconds = since.elapsed().as_secs(), "transactions are committed again");
         }
     }
+}
+
+/// There can be no further transaction.
+fn failed(batch: Batch, reason: String) -> Ended {
+    for output in batch.outputs {
+        fail(output, &reason);
+    }
+    Ended { failed: Some(reason), ..Ended::default() }
 }
 
 fn fail(output: Output, reason: &str) {

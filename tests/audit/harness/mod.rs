@@ -14,6 +14,8 @@
 pub(crate) mod auditor;
 pub(crate) mod faults;
 pub(crate) mod fleet;
+#[path = "../../support/hasty.rs"]
+mod hasty;
 pub(crate) mod inject;
 pub(crate) mod inputs;
 pub(crate) mod ledger;

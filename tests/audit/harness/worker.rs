@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossrank::engine::{EngineError, ModelIdentity, PairScore, ScoreRequest, Scorer, SetScores};
 use crossrank::kafka::{self, GroupProtocol, KafkaSink, KafkaSource, Security, Settings as Kafka};
 use crossrank::rank::Cuts;
-use crossrank::stream::{AckHandle, Claimed, RecordSink, RecordSource, SourceError};
+use crossrank::stream::{RecordSink, RecordSource};
 use crossrank::telemetry::{self, Counts, LogFormat};
 use crossrank::wire::{Limits, Results};
 use crossrank::worker::{
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use super::hasty::Hasty;
 use super::inputs;
 
 /// Holds the [`Role`], as JSON.
@@ -68,9 +69,6 @@ struct HashScorer {
     /// In milliseconds from `since`: no set is scored before.
     stalled_until: Arc<AtomicU64>,
 }
-
-/// Settles a record before it is published.
-struct Hasty<S>(S);
 
 // === impl Role ===
 
@@ -262,22 +260,6 @@ impl Scorer for HashScorer {
             queue: Duration::ZERO,
             score: took,
         })
-    }
-}
-
-// === impl Hasty ===
-
-impl<S: RecordSource> RecordSource for Hasty<S> {
-    async fn claim(&mut self) -> Result<Claimed, SourceError> {
-        let Claimed { record, ack } = self.0.claim().await?;
-        let nobody = Arc::new(|_settled| {});
-        let handle = AckHandle::new(ack.position().clone(), ack.revoked(), nobody);
-        ack.published();
-        Ok(Claimed { record, ack: handle })
-    }
-
-    async fn close(self, drain_max: Duration) -> Result<(), SourceError> {
-        self.0.close(drain_max).await
     }
 }
 
