@@ -148,7 +148,7 @@ impl PollThread {
                     // Answered while leaving.
                     Event::Assigned(list) => self.rebalances.assigned(list),
                     Event::Revoked(list) => self.rebalances.revoked(list),
-                    Event::Statistics(brokers) => self.watch.heard(brokers),
+                    Event::Statistics(heard) => self.watch.heard(heard),
                     Event::Failed(code, reason) => {
                         debug!(%code, reason, "while committing for the last time");
                     }

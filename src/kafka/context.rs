@@ -17,7 +17,7 @@ use tracing::{debug, error, info, trace, warn};
 
 use super::oauth;
 use super::settings::{Sasl, Settings};
-use super::statistics;
+use super::statistics::{self, Heard};
 use super::watchdog::Seen;
 
 /// Events between two looks at them. Only errors can be so many; the rest comes one a poll.
@@ -34,8 +34,8 @@ pub(super) enum Event {
     Committed(KafkaResult<()>, TopicPartitionList),
     /// Something went wrong; the client goes on by itself.
     Failed(RDKafkaErrorCode, String),
-    /// Statistics, which tell of so many connected brokers, if they can be read.
-    Statistics(Option<usize>),
+    /// What the statistics say, if they can be read.
+    Statistics(Option<Heard>),
 }
 
 /// Receives the callbacks of one client. They run inside a poll, on the thread that polls, and
@@ -43,6 +43,7 @@ pub(super) enum Event {
 pub(super) struct Context {
     role: &'static str,
     token_file: Option<String>,
+    follows_replicas: bool,
     events: Sender<Event>,
     /// Nobody reads events any more: the consumer closes, and partitions are let go at once.
     pub(super) leaving: Arc<AtomicBool>,
@@ -75,7 +76,9 @@ impl Context {
             Some(Sasl::Plain(_) | Sasl::ScramSha256(_) | Sasl::ScramSha512(_)) | None => None,
         };
         let (leaving, deliveries) = (Arc::default(), Arc::default());
-        (Self { role, token_file, events, leaving, deliveries }, heard)
+        // Whoever says where they are may be sent to a replica nearby (KIP-392).
+        let follows_replicas = settings.client.contains_key("client.rack");
+        (Self { role, token_file, follows_replicas, events, leaving, deliveries }, heard)
     }
 
     fn note(&self, event: Event) -> bool {
@@ -113,12 +116,12 @@ impl ClientContext for Context {
     fn stats_raw(&self, json: &[u8]) {
         let text = || String::from_utf8_lossy(json);
         debug!(target: "crossrank::kafka::statistics", role = self.role, "{}", text());
-        let brokers = statistics::brokers_up(json);
-        if brokers.is_none() {
+        let heard = statistics::read(json, self.follows_replicas);
+        if heard.is_none() {
             debug!(role = self.role, "statistics that cannot be read");
         }
         // A full queue is one that nobody looks at.
-        let _noted = self.note(Event::Statistics(brokers));
+        let _noted = self.note(Event::Statistics(heard));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -227,7 +227,7 @@ impl PollThread {
                 }
             }
             Event::Failed(code, reason) => self.take_failure(code, &reason)?,
-            Event::Statistics(brokers) => self.watch.heard(brokers),
+            Event::Statistics(heard) => self.watch.heard(heard),
         }
         Ok(())
     }

@@ -136,8 +136,8 @@ impl ProduceThread {
         while let Ok(event) = self.events.try_recv() {
             let (code, reason) = match event {
                 Event::Failed(code, reason) => (code, reason),
-                Event::Statistics(brokers) => {
-                    self.watch.heard(brokers);
+                Event::Statistics(heard) => {
+                    self.watch.heard(heard);
                     continue;
                 }
                 Event::Assigned(_) | Event::Revoked(_) | Event::Committed(..) => continue,

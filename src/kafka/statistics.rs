@@ -1,73 +1,254 @@
 //! What the watchdog reads of librdkafka's statistics.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
-/// Only what is needed, so that what a later librdkafka adds or changes elsewhere does no harm.
+use crate::stream::Partition;
+
+/// What they say about a client.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// Brokers that it is connected to. Those that stand for a role (the group's coordinator) are not
+    /// counted: librdkafka keeps its connection to them when it forgets all others, and can neither read
+    /// nor write through them.
+    pub(super) brokers: usize,
+    /// Partitions that it should read and cannot, as things are.
+    pub(super) astray: Vec<Astray>,
+}
+
+/// A partition that is not read from the broker that leads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Astray {
+    pub(super) partition: Partition,
+    /// Where reading would go on.
+    pub(super) next: i64,
+}
+
+// Only what is needed, so that what a later librdkafka adds or changes elsewhere does no harm.
+
 #[derive(Deserialize)]
 struct Statistics {
-    brokers: HashMap<String, Broker>,
+    brokers: Values<Broker>,
+    topics: Values<Topic>,
 }
 
 #[derive(Deserialize)]
 struct Broker {
     source: String,
     state: String,
+    toppars: Values<Held>,
 }
 
-/// How many brokers the client is connected to. `None` where that cannot be read: it says nothing then,
-/// least of all that there is no broker.
+/// A partition that a broker's thread looks after.
+#[derive(Deserialize, PartialEq, Eq, Hash)]
+struct Held {
+    topic: String,
+    partition: i32,
+}
+
+#[derive(Deserialize)]
+struct Topic {
+    topic: String,
+    partitions: Values<State>,
+}
+
+/// Of a partition.
+#[derive(Deserialize)]
+struct State {
+    partition: i32,
+    broker: i32,
+    leader: i32,
+    desired: bool,
+    fetch_state: String,
+    next_offset: i64,
+}
+
+/// The values of an object, also where two have the same key: a broker that was let go stays until
+/// everything has left it, beside its successor of the same name.
+struct Values<T>(Vec<T>);
+
+/// Reads them. `None` where they cannot be read: they say nothing then, least of all that there is no broker.
 ///
-/// Brokers that stand for a role (the group's coordinator) are not counted: librdkafka keeps its
-/// connection to them when it forgets all others, and can neither read nor write through them.
-pub(super) fn brokers_up(json: &[u8]) -> Option<usize> {
+/// Where the client may read from replicas that do not lead (`follows_replicas`), which one it reads from
+/// says nothing.
+pub(super) fn read(json: &[u8], follows_replicas: bool) -> Option<Heard> {
     let statistics: Statistics = serde_json::from_slice(json).ok()?;
     let real = |broker: &&Broker| matches!(broker.source.as_str(), "configured" | "learned");
     let up = |broker: &&Broker| broker.state == "UP";
-    Some(statistics.brokers.values().filter(real).filter(up).count())
+    let brokers: Vec<&Broker> = statistics.brokers.0.iter().filter(real).filter(up).collect();
+    let held: HashSet<&Held> = brokers.iter().flat_map(|broker| &broker.toppars.0).collect();
+    let mut astray = Vec::new();
+    for topic in &statistics.topics.0 {
+        for state in topic.partitions.0.iter().filter(|state| state.desired) {
+            let here = Held { topic: topic.topic.clone(), partition: state.partition };
+            let is_astray = match state.fetch_state.as_str() {
+                // It still asks where to begin, or whether it may go on.
+                "offset-query" | "offset-wait" | "validate-epoch-wait" => true,
+                "active" => {
+                    let elsewhere = state.broker != state.leader && !follows_replicas;
+                    elsewhere || !held.contains(&here)
+                }
+                // Not read, and not to be.
+                _ => false,
+            };
+            if is_astray {
+                let partition = Partition { topic: here.topic.into(), index: state.partition };
+                astray.push(Astray { partition, next: state.next_offset });
+            }
+        }
+    }
+    Some(Heard { brokers: brokers.len(), astray })
+}
+
+// === impl Values ===
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Values<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+            type Value = Values<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut values = Vec::new();
+                while let Some((IgnoredAny, value)) = map.next_entry()? {
+                    values.push(value);
+                }
+                Ok(Values(values))
+            }
+        }
+
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn up(brokers: &str) -> Option<usize> {
-        let json = format!(r#"{{"name": "rdkafka#producer-1", "brokers": {brokers}, "tx": 7}}"#);
-        brokers_up(json.as_bytes())
+    fn statistics(brokers: &[String], partitions: &[String]) -> Option<Heard> {
+        read(json(brokers, partitions).as_bytes(), false)
     }
 
-    fn broker(source: &str, state: &str) -> String {
-        format!(r#"{{"nodeid": -1, "source": "{source}", "state": "{state}", "toppars": {{}}}}"#)
+    fn json(brokers: &[String], partitions: &[String]) -> String {
+        let (brokers, partitions) = (brokers.join(","), partitions.join(","));
+        format!(
+            r#"{{"name": "rdkafka#consumer-1", "brokers": {{{brokers}}}, "tx": 7,
+                "topics": {{"sets": {{"topic": "sets", "age": 1, "partitions": {{{partitions}}}}}}}}}"#
+        )
+    }
+
+    /// Which looks after these partitions.
+    fn broker(name: &str, source: &str, state: &str, partitions: &[i32]) -> String {
+        let toppar = |p: &i32| format!(r#""sets-{p}": {{"topic": "sets", "partition": {p}}}"#);
+        let toppars: Vec<String> = partitions.iter().map(toppar).collect();
+        let toppars = toppars.join(",");
+        format!(
+            r#""{name}": {{"nodeid": 1, "source": "{source}", "state": "{state}", "toppars": {{{toppars}}}}}"#
+        )
+    }
+
+    fn partition(index: i32, broker: i32, leader: i32, fetch_state: &str) -> String {
+        format!(
+            r#""{index}": {{"partition": {index}, "broker": {broker}, "leader": {leader}, "desired": true,
+                "fetchq_cnt": 0, "fetch_state": "{fetch_state}", "next_offset": 7}}"#
+        )
+    }
+
+    fn astray(heard: Option<Heard>) -> Vec<i32> {
+        let heard = heard.expect("statistics that can be read");
+        assert!(heard.astray.iter().all(|astray| astray.next == 7));
+        heard.astray.iter().map(|astray| astray.partition.index).collect()
     }
 
     #[test]
     fn only_connected_brokers_of_the_cluster_count() {
         let brokers = [
-            broker("learned", "UP"),
-            broker("configured", "UP"),
-            broker("learned", "CONNECT"),
-            broker("configured", "DOWN"),
+            broker("a", "learned", "UP", &[]),
+            broker("b", "configured", "UP", &[]),
+            broker("c", "learned", "CONNECT", &[]),
+            broker("d", "configured", "DOWN", &[]),
             // The coordinator of a group, and librdkafka's own.
-            broker("logical", "UP"),
-            broker("internal", "UP"),
+            broker("e", "logical", "UP", &[]),
+            broker("f", "internal", "UP", &[]),
         ];
-        let brokers = brokers.iter().enumerate().map(|(at, broker)| format!(r#""{at}": {broker}"#));
-        assert_eq!(up(&format!("{{{}}}", brokers.collect::<Vec<_>>().join(","))), Some(2));
+        assert_eq!(statistics(&brokers, &[]), Some(Heard { brokers: 2, astray: Vec::new() }));
     }
 
     #[test]
     fn a_client_that_has_forgotten_all_brokers_has_none() {
-        assert_eq!(up("{}"), Some(0));
-        assert_eq!(up(&format!(r#"{{"x": {}}}"#, broker("logical", "UP"))), Some(0));
+        for brokers in [vec![], vec![broker("a", "logical", "UP", &[])]] {
+            assert_eq!(statistics(&brokers, &[]), Some(Heard::default()));
+        }
+    }
+
+    #[test]
+    fn a_broker_that_was_let_go_does_not_hide_its_successor() {
+        let (old, new) = (broker("a", "learned", "DOWN", &[]), broker("a", "learned", "UP", &[]));
+        for brokers in [[old.clone(), new.clone()], [new, old]] {
+            assert_eq!(statistics(&brokers, &[]).unwrap().brokers, 1);
+        }
+    }
+
+    #[test]
+    fn a_partition_is_read_where_a_connected_broker_has_it_that_leads_it() {
+        let brokers = [broker("a", "learned", "UP", &[0, 1]), broker("i", "internal", "UP", &[3])];
+        let partitions = [
+            partition(0, 1, 1, "active"),
+            partition(1, 1, 2, "active"),
+            partition(2, 1, 1, "active"),
+            // librdkafka's own broker has what no other has.
+            partition(3, -1, 1, "active"),
+        ];
+        assert_eq!(astray(statistics(&brokers, &partitions)), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_partition_stays_behind_at_a_broker_that_was_let_go() {
+        let brokers =
+            [broker("a", "learned", "TRY_CONNECT", &[4]), broker("a", "learned", "UP", &[5])];
+        let partitions = [partition(4, 1, 1, "active"), partition(5, 1, 1, "active")];
+        assert_eq!(astray(statistics(&brokers, &partitions)), [4]);
+    }
+
+    #[test]
+    fn a_partition_that_asks_where_it_is_is_not_read_yet() {
+        let brokers = [broker("a", "learned", "UP", &[0, 1, 2, 3, 4])];
+        let states = ["offset-query", "offset-wait", "validate-epoch-wait", "none", "stopped"];
+        let partitions: Vec<String> =
+            (0..).zip(states).map(|(index, state)| partition(index, 1, 1, state)).collect();
+        assert_eq!(astray(statistics(&brokers, &partitions)), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_partition_of_somebody_else_is_not_astray() {
+        let other =
+            partition(0, -1, 1, "active").replace(r#""desired": true"#, r#""desired": false"#);
+        assert_eq!(astray(statistics(&[], &[other])), [0; 0]);
+    }
+
+    #[test]
+    fn a_replica_that_does_not_lead_may_be_read_where_that_was_asked_for() {
+        let brokers = [broker("a", "learned", "UP", &[0])];
+        let partitions = [partition(0, 1, 2, "active"), partition(1, 1, 2, "active")];
+        assert_eq!(astray(read(json(&brokers, &partitions).as_bytes(), true)), [1]);
     }
 
     #[test]
     fn what_cannot_be_read_is_not_taken_for_no_broker() {
         for brokers in ["[]", "7", r#"{"x": {"state": "UP"}}"#, r#"{"x": {"source": "learned"}}"#] {
-            assert_eq!(up(brokers), None, "{brokers}");
+            let json = format!(r#"{{"brokers": {brokers}, "topics": {{}}}}"#);
+            assert_eq!(read(json.as_bytes(), false), None, "{brokers}");
         }
-        assert_eq!(brokers_up(b"{}"), None);
-        assert_eq!(brokers_up(b"\xff"), None);
+        assert_eq!(read(b"{}", false), None);
+        assert_eq!(read(b"\xff", false), None);
     }
 }

@@ -12,7 +12,9 @@ use super::client;
 use super::context::Context;
 use super::error::StartError;
 use super::settings::Settings;
-use super::watchdog::{Limits, Seen, Sign, Verdict, Watchdog};
+use super::statistics::Heard;
+use super::watchdog::{Goal, Limits, Seen, Sign, Verdict, Watchdog};
+use crate::stream::Partition;
 use crate::telemetry::Counts;
 
 /// How long a fresh client may take to reach the cluster.
@@ -41,8 +43,8 @@ pub(super) struct Watch {
     settings: Arc<Settings>,
     counts: Arc<Counts>,
     watchdog: Watchdog,
-    /// The answer of the fresh client that is under way.
-    probe: Option<Receiver<bool>>,
+    /// What the fresh client that is under way looks for, and its answer.
+    probe: Option<(Goal, Receiver<bool>)>,
 }
 
 // === impl Watch ===
@@ -75,8 +77,8 @@ impl Watch {
     }
 
     /// Takes what the statistics of the client say.
-    pub(super) fn heard(&mut self, brokers: Option<usize>) {
-        self.watchdog.heard(Instant::now(), brokers);
+    pub(super) fn heard(&mut self, heard: Option<Heard>) {
+        self.watchdog.heard(Instant::now(), heard);
     }
 
     /// Whether the client has no broker.
@@ -89,13 +91,14 @@ impl Watch {
         self.take_answer();
         match self.watchdog.look(Instant::now(), seen) {
             Verdict::Fine => None,
-            Verdict::Probe => {
-                self.probe();
+            Verdict::Probe(goal) => {
+                self.probe(goal);
                 None
             }
             Verdict::Rebuild(sign) => {
                 let (client, owed) = (self.role, seen.owed);
-                warn!(client, %sign, owed, "a Kafka client is stuck while the cluster can be reached; it is replaced");
+                let astray = self.watchdog.astray().map(tracing::field::display);
+                warn!(client, %sign, owed, astray, "a Kafka client is stuck while the cluster can be reached; it is replaced");
                 Some(Order::Rebuild(sign))
             }
             Verdict::GiveUp(sign) => Some(Order::GiveUp(format!(
@@ -120,35 +123,40 @@ impl Watch {
     }
 
     fn take_answer(&mut self) {
-        let Some(probe) = &self.probe else { return };
-        let reached = match probe.try_recv() {
+        let Some((goal, probe)) = &self.probe else { return };
+        let (goal, answer) = (*goal, probe.try_recv());
+        let reached = match answer {
             Err(TryRecvError::Empty) => return,
             Ok(reached) => reached,
             Err(TryRecvError::Disconnected) => false,
         };
-        debug!(client = self.role, reached, "a fresh client looked for the cluster");
+        debug!(client = self.role, ?goal, reached, "a fresh client looked for the cluster");
         self.probe = None;
-        self.watchdog.probed(Instant::now(), reached);
+        self.watchdog.probed(Instant::now(), goal, reached);
     }
 
-    fn probe(&mut self) {
+    fn probe(&mut self, goal: Goal) {
         let (answer, answered) = crossbeam_channel::bounded(1);
         let settings = Arc::clone(&self.settings);
+        let partition = match goal {
+            Goal::Cluster => None,
+            Goal::Leader => self.watchdog.astray().cloned(),
+        };
         // The thread ends by itself. Whoever asked may be gone by then.
         let probe = move || {
-            let _taken = answer.send(reaches_cluster(&settings));
+            let _taken = answer.send(reaches(&settings, partition.as_ref()));
         };
         let spawned = thread::Builder::new().name("kafka-watchdog".to_owned()).spawn(probe);
         if let Err(error) = spawned {
             // Its end of the channel is gone, so it counts as not reached.
             error!(%error, "cannot start a thread to look for the cluster");
         }
-        self.probe = Some(answered);
+        self.probe = Some((goal, answered));
     }
 }
 
-/// Whether a fresh client gets an answer that names a broker.
-fn reaches_cluster(settings: &Settings) -> bool {
+/// Whether a fresh client gets an answer that names a broker, or one from the broker that leads a partition.
+fn reaches(settings: &Settings, partition: Option<&Partition>) -> bool {
     let (context, _unheard) = Context::new("watchdog", settings);
     let consumer: KafkaResult<BaseConsumer<Context>> = fresh(settings).create_with_context(context);
     let consumer = match consumer {
@@ -162,8 +170,15 @@ fn reaches_cluster(settings: &Settings) -> bool {
     loop {
         // Serves a request for a token, and paces those that are answered at once.
         drop(consumer.poll(PAUSE));
-        let seen = consumer.fetch_metadata(Some(&settings.input_topic), REQUEST_MAX);
-        if seen.is_ok_and(|metadata| !metadata.brokers().is_empty()) {
+        let is_seen = match partition {
+            Some(Partition { topic, index }) => {
+                consumer.fetch_watermarks(topic, *index, REQUEST_MAX).is_ok()
+            }
+            None => consumer
+                .fetch_metadata(Some(&settings.input_topic), REQUEST_MAX)
+                .is_ok_and(|metadata| !metadata.brokers().is_empty()),
+        };
+        if is_seen {
             return true;
         }
         if Instant::now() >= until {

@@ -1,7 +1,11 @@
 //! Tells a client that is stuck from a cluster that is away. Pure: times come from outside.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant};
+
+use super::statistics::{Astray, Heard};
+use crate::stream::Partition;
 
 /// Clients that came up with no broker, one after another, before nothing more is tried.
 const REBUILDS_MAX: u32 = 3;
@@ -13,6 +17,9 @@ const GAP_MAX: Duration = Duration::from_secs(1);
 /// What failed is tried again within this time, by the back-off of the worker; so long after the last
 /// record nothing is waited for.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// So often the patience with a partition that is astray is doubled.
+const STRAYS_MAX: u32 = 3;
 
 /// When what takes too long.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +48,21 @@ pub(super) struct Seen {
 pub(super) enum Verdict {
     /// Nothing.
     Fine,
-    /// Look whether a fresh client reaches the cluster, and report it to [`Watchdog::probed`].
-    Probe,
+    /// Look whether a fresh client reaches this, and report it to [`Watchdog::probed`].
+    Probe(Goal),
     /// Replace the client, and report it to [`Watchdog::rebuilt`].
     Rebuild(Sign),
     /// Replacing it does not help.
     GiveUp(Sign),
+}
+
+/// What a fresh client is to reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Any broker.
+    Cluster,
+    /// The broker that leads [`Watchdog::astray`].
+    Leader,
 }
 
 /// What a stuck client looks like.
@@ -54,6 +70,8 @@ pub(super) enum Verdict {
 pub(super) enum Sign {
     /// It has no broker.
     Alone(Duration),
+    /// It has brokers, and does not read a partition from the one that leads it.
+    Astray(Duration),
     /// It has brokers, and what it owes gets no answer.
     Stalled(Duration),
 }
@@ -67,17 +85,22 @@ pub(super) struct Watchdog {
     heard: Instant,
     brokers: Option<usize>,
     alone_since: Option<Instant>,
+    /// Since when partitions are astray, and where they stand.
+    astray: HashMap<Partition, (Instant, i64)>,
     wanting: Option<Wanting>,
     /// Since when there are brokers and something is owed, without an answer.
     stalled_since: Option<Instant>,
     answered: usize,
     probe: Probe,
-    /// Since when every fresh client reached the cluster.
-    reachable_since: Option<Instant>,
+    /// Since when every fresh client reached what.
+    reachable_since: Option<(Goal, Instant)>,
     /// Since a broker was seen last.
     rebuilds: u32,
     /// Since the last answer.
     stalls: u32,
+    /// Not long before one another, and when the last one was.
+    strays: u32,
+    strayed: Instant,
 }
 
 /// Something is to be sent, or was a moment ago.
@@ -103,6 +126,7 @@ impl Watchdog {
             heard: now,
             brokers: None,
             alone_since: None,
+            astray: HashMap::new(),
             wanting: None,
             stalled_since: None,
             answered: 0,
@@ -110,16 +134,31 @@ impl Watchdog {
             reachable_since: None,
             rebuilds: 0,
             stalls: 0,
+            strays: 0,
+            strayed: now,
         }
     }
 
-    /// The statistics tell of so many connected brokers; `None` where they cannot be read.
-    pub(super) fn heard(&mut self, now: Instant, brokers: Option<usize>) {
+    /// What the statistics tell; `None` where they cannot be read.
+    pub(super) fn heard(&mut self, now: Instant, heard: Option<Heard>) {
         self.heard = now;
-        self.brokers = brokers;
-        if brokers.is_none() {
-            self.alone_since = None;
+        let Some(Heard { brokers, astray }) = heard else {
+            (self.brokers, self.alone_since) = (None, None);
+            return self.astray.clear();
+        };
+        self.brokers = Some(brokers);
+        let before = std::mem::take(&mut self.astray);
+        for Astray { partition, next } in astray {
+            // One that gets on is read, whatever it looks like.
+            let same = before.get(&partition).filter(|(_, at)| *at == next);
+            let since = same.map_or(now, |(since, _)| *since);
+            self.astray.insert(partition, (since, next));
         }
+    }
+
+    /// The partition that has been astray for longest.
+    pub(super) fn astray(&self) -> Option<&Partition> {
+        self.astray.iter().min_by_key(|(_, (since, _))| *since).map(|(partition, _)| partition)
     }
 
     /// Whether the client has no broker.
@@ -141,23 +180,24 @@ impl Watchdog {
         if self.is_sure(now, sign) {
             return match sign {
                 Sign::Alone(_) if self.rebuilds >= REBUILDS_MAX => Verdict::GiveUp(sign),
-                Sign::Alone(_) | Sign::Stalled(_) => Verdict::Rebuild(sign),
+                Sign::Alone(_) | Sign::Astray(_) | Sign::Stalled(_) => Verdict::Rebuild(sign),
             };
         }
         match self.probe {
             Probe::NotBefore(at) if now >= at => {
                 self.probe = Probe::Running;
-                Verdict::Probe
+                Verdict::Probe(sign.goal())
             }
             Probe::NotBefore(_) | Probe::Running => Verdict::Fine,
         }
     }
 
-    /// Whether a fresh client reached the cluster. Where it did not, it is the cluster that is away, and
+    /// Whether a fresh client reached its goal. Where it did not, it is the cluster that is away, and
     /// the client has all the time that it needs from then on.
-    pub(super) fn probed(&mut self, now: Instant, reached: bool) {
+    pub(super) fn probed(&mut self, now: Instant, goal: Goal, reached: bool) {
         if reached {
-            self.reachable_since.get_or_insert(now);
+            let before = self.reachable_since.filter(|(reached, _)| *reached == goal);
+            self.reachable_since = before.or(Some((goal, now)));
             self.probe = Probe::NotBefore(now + self.limits.alone / 3);
         } else {
             self.reachable_since = None;
@@ -170,6 +210,7 @@ impl Watchdog {
         match sign {
             Sign::Alone(_) => self.rebuilds += 1,
             Sign::Stalled(_) => self.stalls += 1,
+            Sign::Astray(_) => (self.strays, self.strayed) = (self.strays + 1, now),
         }
         self.brokers = None;
         self.start_over(now);
@@ -179,6 +220,7 @@ impl Watchdog {
     fn start_over(&mut self, now: Instant) {
         self.heard = now;
         self.alone_since = None;
+        self.astray.clear();
         self.stalled_since = self.stalled_since.map(|_| now);
         self.wanting = self.wanting.map(|_| Wanting { since: now, last: now });
         self.reachable_since = None;
@@ -233,6 +275,12 @@ impl Watchdog {
             let alone = now - since;
             return (alone >= self.limits.alone / 3).then_some(Sign::Alone(alone));
         }
+        let astray_since = self.astray.values().map(|(since, _)| *since).min();
+        if let Some(astray) = astray_since.map(|since| now - since)
+            && astray >= self.limits.alone / 3
+        {
+            return Some(Sign::Astray(astray));
+        }
         // It may as well be the topic that takes nothing; then a new client is no better.
         let patience = self.limits.stalled * (1 << self.stalls.min(6));
         let stalled = now - self.stalled_since?;
@@ -242,11 +290,33 @@ impl Watchdog {
     /// A cluster that has just come back is reached by a fresh client first: the old one may still wait
     /// for its next try.
     fn is_sure(&self, now: Instant, sign: Sign) -> bool {
-        let reachable = self.reachable_since.map(|since| now - since);
+        let reached = self.reachable_since.filter(|(goal, _)| *goal == sign.goal());
+        let Some(reachable) = reached.map(|(_, since)| now - since) else { return false };
+        // Which was not even looked for in the first third.
+        let patience = self.limits.alone * 2 / 3;
         match sign {
-            // Which was not even looked for in the first third.
-            Sign::Alone(_) => reachable >= Some(self.limits.alone * 2 / 3),
-            Sign::Stalled(_) => reachable.is_some(),
+            Sign::Alone(_) => reachable >= patience,
+            // Should it only look astray, a new client looks no better.
+            Sign::Astray(_) => reachable >= patience * (1 << self.strays(now)),
+            Sign::Stalled(_) => true,
+        }
+    }
+
+    /// Clients of late that were replaced for being astray, as far as they matter.
+    fn strays(&self, now: Instant) -> u32 {
+        let lately = now - self.strayed < self.limits.alone * (1 << STRAYS_MAX);
+        if lately { self.strays.min(STRAYS_MAX) } else { 0 }
+    }
+}
+
+// === impl Sign ===
+
+impl Sign {
+    /// What has to be within reach, for the client to be the culprit.
+    fn goal(self) -> Goal {
+        match self {
+            Self::Astray(_) => Goal::Leader,
+            Self::Alone(_) | Self::Stalled(_) => Goal::Cluster,
         }
     }
 }
@@ -255,6 +325,7 @@ impl fmt::Display for Sign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Alone(time) => write!(f, "no broker for {time:.1?}"),
+            Self::Astray(time) => write!(f, "a partition that is not read for {time:.1?}"),
             Self::Stalled(time) => write!(f, "brokers, but no answer for {time:.1?}"),
         }
     }

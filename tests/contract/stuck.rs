@@ -156,6 +156,30 @@ async fn clients_that_are_stuck_are_replaced_and_nothing_is_lost() {
     assert_eq!(answered, (0..sent).collect());
 }
 
+/// librdkafka lets go of its brokers, finds them anew, and takes the old one that still has the partition
+/// for a replica that it had better stay with (its pull request 5593 is about another way there).
+///
+/// Where this fails because nothing is replaced, librdkafka has learnt better.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_stays_behind_at_a_broker_that_was_let_go_is_read_again() {
+    let Some((kafka, settings)) = stage(2).await else { return };
+    let upstream = KafkaSink::start(&self::settings(&kafka.brokers(), "upstream", INPUT)).unwrap();
+    let worker = Worker::start(&settings);
+    publish(&upstream, INPUT, numbered(0)).await.unwrap();
+    until("it works", async || worker.answered() == 1).await;
+
+    let forged = kafka.proxy().forged();
+    kafka.proxy().set(Fault::NoBrokersNoLeaders);
+    until("metadata is asked for", async || kafka.proxy().forged() > forged).await;
+    kafka.proxy().set(Fault::Honest);
+    let sent = 1 + BATCH;
+    for number in 1..sent {
+        publish(&upstream, INPUT, numbered(number)).await.unwrap();
+    }
+    until("they are read", async || worker.answered() == sent).await;
+    assert_eq!(worker.read.client_rebuilds.get(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_is_away_is_waited_for_and_one_that_others_reach_is_not_for_ever() {
     let Some((kafka, settings)) = stage(2).await else { return };

@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     Swallow(Way),
     /// Metadata answers name no broker, and topics as before.
     NoBrokers,
+    /// Metadata answers name no broker, and of their topic no leader.
+    NoBrokersNoLeaders,
     /// A connection is closed at its next request, but for clients whose id ends like this.
     Only(&'static str),
 }
@@ -221,9 +223,10 @@ impl Pipe {
             }
             if self.way == Way::Answers
                 && let Some(version) = self.asked.take(&frame)
-                && fault == Some(Fault::NoBrokers)
+                && let Some(Fault::NoBrokers | Fault::NoBrokersNoLeaders) = fault
             {
-                frame = metadata::without_brokers(&frame, version);
+                let leaders = fault == Some(Fault::NoBrokers);
+                frame = metadata::without_brokers(&frame, version, leaders);
                 self.shared.lock().forged += 1;
             }
             self.to.write_all(&u32::try_from(frame.len()).expect("a small frame").to_be_bytes())?;

@@ -10,6 +10,7 @@ struct Client {
     started: Instant,
     now: Instant,
     brokers: Option<usize>,
+    astray: Vec<Astray>,
     is_silent: bool,
     seen: Seen,
     /// Whether a fresh client reaches the cluster.
@@ -28,6 +29,7 @@ impl Client {
             started: now,
             now,
             brokers: Some(3),
+            astray: Vec::new(),
             is_silent: false,
             seen: Seen::default(),
             reachable: true,
@@ -51,12 +53,14 @@ impl Client {
     fn look(&mut self) -> Verdict {
         self.now += STEP;
         if !self.is_silent {
-            self.watchdog.heard(self.now, self.brokers);
+            let astray = self.astray.clone();
+            let heard = self.brokers.map(|brokers| Heard { brokers, astray });
+            self.watchdog.heard(self.now, heard);
         }
         let verdict = self.watchdog.look(self.now, self.seen);
-        if verdict == Verdict::Probe {
+        if let Verdict::Probe(goal) = verdict {
             self.probes += 1;
-            self.watchdog.probed(self.now, self.reachable);
+            self.watchdog.probed(self.now, goal, self.reachable);
             return Verdict::Fine;
         }
         verdict
@@ -81,6 +85,10 @@ impl Client {
         self.watchdog.rebuilt(self.now, sign);
         at
     }
+}
+
+fn astray(index: i32, next: i64) -> Astray {
+    Astray { partition: Partition { topic: "sets".into(), index }, next }
 }
 
 #[test]
@@ -338,4 +346,83 @@ fn a_new_client_that_counts_from_zero_has_no_answer_yet() {
     client.seen.answered = 0;
     let before = client.seconds();
     assert_eq!(client.rebuilt(1000) - before, 2 * STALLED.as_secs());
+}
+
+#[test]
+fn a_partition_that_is_not_read_while_its_leader_can_be_reached_is_a_sign_too() {
+    let mut client = Client::consumer();
+    client.after(100);
+    client.astray = vec![astray(4, 7)];
+    let (at, verdict) = client.after(60).unwrap();
+    assert_eq!(at, 100 + ALONE.as_secs());
+    assert!(matches!(verdict, Verdict::Rebuild(Sign::Astray(_))), "{verdict:?}");
+    assert_eq!(client.watchdog.astray(), Some(&astray(4, 7).partition));
+}
+
+#[test]
+fn a_partition_whose_leader_is_away_is_waited_for() {
+    let mut client = Client::consumer();
+    (client.astray, client.reachable) = (vec![astray(4, 7)], false);
+    assert_eq!(client.after(24 * 3600), None);
+}
+
+#[test]
+fn a_partition_that_gets_on_is_read_whatever_it_looks_like() {
+    let mut client = Client::consumer();
+    for next in 0..100 {
+        client.astray = vec![astray(4, next)];
+        assert_eq!(client.after(14), None);
+    }
+}
+
+#[test]
+fn partitions_that_are_astray_one_after_another_are_as_elections_have_it() {
+    let mut client = Client::consumer();
+    for index in 0..100 {
+        client.astray = vec![astray(index, 7)];
+        assert_eq!(client.after(14), None);
+    }
+    client.astray.clear();
+    assert_eq!(client.after(600), None);
+}
+
+/// The cluster may be there, and the leader not.
+#[test]
+fn a_client_that_finds_its_brokers_has_its_time_to_find_the_leader() {
+    let mut client = Client::consumer();
+    client.brokers = Some(0);
+    client.astray = vec![astray(4, 7)];
+    assert_eq!(client.after(14), None);
+    client.brokers = Some(1);
+    client.reachable = false;
+    assert_eq!(client.after(600), None);
+    client.reachable = true;
+    assert_eq!(client.after(9), None);
+}
+
+#[test]
+fn new_clients_that_look_astray_are_replaced_more_and_more_rarely_and_never_an_end() {
+    let mut client = Client::consumer();
+    client.astray = vec![astray(4, 7)];
+    let mut last = 0;
+    let mut waits = |client: &mut Client| {
+        let at = client.rebuilt(1000);
+        at - std::mem::replace(&mut last, at)
+    };
+    let first: Vec<u64> = (0..6).map(|_| waits(&mut client)).collect();
+    assert_eq!(first, [15, 25, 45, 85, 85, 85]);
+    // After a good while, it is another trouble.
+    client.astray.clear();
+    client.after(3600);
+    client.astray = vec![astray(4, 7)];
+    assert_eq!(waits(&mut client) - 3600, 15);
+}
+
+#[test]
+fn a_process_that_stood_still_has_no_partition_astray() {
+    let mut client = Client::consumer();
+    client.astray = vec![astray(4, 7)];
+    client.after(14);
+    client.now += Duration::from_secs(3600);
+    assert_eq!(client.after(14), None);
 }
