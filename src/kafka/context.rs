@@ -44,6 +44,8 @@ pub(super) struct Context {
     role: &'static str,
     token_file: Option<String>,
     follows_replicas: bool,
+    /// Callbacks so far. A poll makes one call at most.
+    served: AtomicUsize,
     events: Sender<Event>,
     /// Nobody reads events any more: the consumer closes, and partitions are let go at once.
     pub(super) leaving: Arc<AtomicBool>,
@@ -78,7 +80,17 @@ impl Context {
         let (leaving, deliveries) = (Arc::default(), Arc::default());
         // Whoever says where they are may be sent to a replica nearby (KIP-392).
         let follows_replicas = settings.client.contains_key("client.rack");
-        (Self { role, token_file, follows_replicas, events, leaving, deliveries }, heard)
+        let served = AtomicUsize::new(0);
+        (Self { role, token_file, follows_replicas, served, events, leaving, deliveries }, heard)
+    }
+
+    /// How often a callback was called so far, so that whoever polls knows whether there may be more.
+    pub(super) fn served(&self) -> usize {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    fn count(&self) {
+        self.served.fetch_add(1, Ordering::Relaxed);
     }
 
     fn note(&self, event: Event) -> bool {
@@ -91,6 +103,7 @@ impl ClientContext for Context {
 
     // One level lower than librdkafka: it repeats itself, and the polling threads report what lasts.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.count();
         let role = self.role;
         // Pass-through properties go to both clients; each complains about those of the other.
         if facility == "CONFWARN" && message.contains("property and will be ignored by") {
@@ -114,6 +127,7 @@ impl ClientContext for Context {
 
     /// For the watchdog; and for people, who turn this target up.
     fn stats_raw(&self, json: &[u8]) {
+        self.count();
         let text = || String::from_utf8_lossy(json);
         debug!(target: "crossrank::kafka::statistics", role = self.role, "{}", text());
         let heard = statistics::read(json, self.follows_replicas);
@@ -125,6 +139,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.count();
         if let Some(code) = error.rdkafka_error_code() {
             // A full queue holds 256 errors that nobody has looked at; one more says nothing new.
             let _noted = self.note(Event::Failed(code, reason.to_owned()));
@@ -145,6 +160,7 @@ impl ConsumerContext for Context {
         kind: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
+        self.count();
         let revoked = kind != RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         let event = if revoked { Event::Revoked } else { Event::Assigned };
         if self.leaving.load(Ordering::Acquire) || !self.note(event(list.clone())) {
@@ -155,6 +171,7 @@ impl ConsumerContext for Context {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        self.count();
         if !self.note(Event::Committed(result, offsets.clone())) {
             debug!("an outcome of a commit was not looked at; it is committed again");
         }

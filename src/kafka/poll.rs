@@ -24,6 +24,8 @@ use crate::stream::{Claimed, OffsetTracker, Outcome, Partition, Settled, Settlem
 
 /// The longest sleep. Every wake-up has a bell; this is for one that librdkafka swallows.
 pub(super) const TICK: Duration = Duration::from_millis(100);
+/// Events of the client that are served in a row; then other things have their turn.
+const SERVED_MAX: usize = 1000;
 
 /// Everything that the thread owns which polls the consumer. It never waits for work.
 pub(super) struct PollThread {
@@ -194,8 +196,9 @@ impl PollThread {
     }
 
     fn poll_consumer(&mut self) -> Result<(), SourceError> {
-        // A poll serves one event; each one that was noted may be followed by another.
-        loop {
+        // A poll serves one event, and a client that is asked to log its doings has many.
+        for _ in 0..SERVED_MAX {
+            let served = self.consumer.context().served();
             match self.consumer.poll(Duration::ZERO) {
                 None => {}
                 Some(Ok(message)) => {
@@ -205,10 +208,12 @@ impl PollThread {
                 }
                 Some(Err(error)) => fatal(&self.consumer, error)?,
             }
-            let Ok(first) = self.events.try_recv() else {
+            while let Ok(event) = self.events.try_recv() {
+                self.take_event(event)?;
+            }
+            if self.consumer.context().served() == served {
                 break;
-            };
-            self.take_event(first)?;
+            }
         }
         self.watch_cluster()
     }

@@ -1,6 +1,6 @@
 //! What the watchdog reads of librdkafka's statistics.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 

@@ -34,8 +34,6 @@ pub(crate) enum Fault {
     Swallow(Way),
     /// Metadata answers name no broker, and topics as before.
     NoBrokers,
-    /// Metadata answers name no broker, and of their topic no leader.
-    NoBrokersNoLeaders,
     /// A connection is closed at its next request, but for clients whose id ends like this.
     Only(&'static str),
 }
@@ -223,10 +221,9 @@ impl Pipe {
             }
             if self.way == Way::Answers
                 && let Some(version) = self.asked.take(&frame)
-                && let Some(Fault::NoBrokers | Fault::NoBrokersNoLeaders) = fault
+                && fault == Some(Fault::NoBrokers)
             {
-                let leaders = fault == Some(Fault::NoBrokers);
-                frame = metadata::without_brokers(&frame, version, leaders);
+                frame = metadata::without_brokers(&frame, version);
                 self.shared.lock().forged += 1;
             }
             self.to.write_all(&u32::try_from(frame.len()).expect("a small frame").to_be_bytes())?;

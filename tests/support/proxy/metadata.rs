@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) const METADATA: i16 = 3;
 /// From this version on, lengths are varints and structures end with tagged fields.
 const FLEXIBLE: i16 = 9;
-const LEADER_NOT_AVAILABLE: i16 = 5;
 
 /// The metadata requests of one connection that have no answer yet: correlation id → version.
 #[derive(Default)]
@@ -98,9 +97,8 @@ pub(crate) fn client_id(request: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::try_from(i16::from_be_bytes(*length)).ok()?)
 }
 
-/// The answer with an empty list of brokers, and all else as it was; or without leaders either, as from
-/// a broker that has just begun: then its first topic has an error.
-pub(crate) fn without_brokers(answer: &[u8], version: i16, leaders: bool) -> Vec<u8> {
+/// The answer with an empty list of brokers, and all else as it was.
+pub(crate) fn without_brokers(answer: &[u8], version: i16) -> Vec<u8> {
     let is_flexible = version >= FLEXIBLE;
     let mut reader = Reader { bytes: answer, at: 0, is_flexible };
     reader.int(); // correlation id
@@ -118,21 +116,8 @@ pub(crate) fn without_brokers(answer: &[u8], version: i16, leaders: bool) -> Vec
         }
         reader.skip_tagged_fields();
     }
-    let end = reader.at;
-    if version >= 2 {
-        reader.skip_string(); // cluster id
-    }
-    if version >= 1 {
-        reader.int(); // controller
-    }
-    let has_topics = reader.array() > 0;
     let none: &[u8] = if is_flexible { &[1] } else { &[0; 4] };
-    let mut rest = answer[end..].to_vec();
-    if has_topics && !leaders {
-        let error = reader.at - end;
-        rest[error..error + 2].copy_from_slice(&LEADER_NOT_AVAILABLE.to_be_bytes());
-    }
-    [&answer[..start], none, &rest].concat()
+    [&answer[..start], none, &answer[reader.at..]].concat()
 }
 
 fn correlation(bytes: &[u8]) -> i32 {
