@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
 use rdkafka::{Offset, TopicPartitionList};
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::broken::{Broken, Call};
 use crate::kafka::client;
@@ -46,6 +46,10 @@ pub(super) enum Report {
     NotTaken(RDKafkaErrorCode),
     /// The brokers will say.
     Sent(oneshot::Receiver<Result<(), RDKafkaErrorCode>>),
+    /// The brokers have it.
+    Delivered,
+    /// The brokers do not have it.
+    Failed(RDKafkaErrorCode),
 }
 
 // === impl Transactional ===
@@ -180,11 +184,27 @@ impl Transactional {
 // === impl Report ===
 
 impl Report {
+    /// Takes what the client has reported by now.
+    pub(super) fn look(&mut self) {
+        if let Self::Sent(reported) = self {
+            match reported.try_recv() {
+                Ok(Ok(())) => *self = Self::Delivered,
+                Ok(Err(code)) => *self = Self::Failed(code),
+                // Who would report is gone with its producer; the calls tell that.
+                Err(TryRecvError::Empty | TryRecvError::Closed) => {}
+            }
+        }
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        !matches!(self, Self::Sent(_))
+    }
+
     /// Why it was not delivered, if that is known.
-    pub(super) fn failure(self) -> Option<RDKafkaErrorCode> {
+    pub(super) fn failure(&self) -> Option<RDKafkaErrorCode> {
         match self {
-            Self::NotTaken(code) => Some(code),
-            Self::Sent(mut reported) => reported.try_recv().ok()?.err(),
+            Self::NotTaken(code) | Self::Failed(code) => Some(*code),
+            Self::Sent(_) | Self::Delivered => None,
         }
     }
 }

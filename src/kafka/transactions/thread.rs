@@ -150,9 +150,11 @@ impl TransactionThread {
             return Ok(Some(broken));
         }
         for output in &job.batch.outputs {
-            reports.push(self.producer.send(output));
+            let report = self.producer.send(output);
+            let failure = report.failure();
+            reports.push(report);
             // The rest must not go without it.
-            if let Some(Report::NotTaken(code)) = reports.last() {
+            if let Some(code) = failure {
                 return Ok(Some(Broken::Abort(code.to_string())));
             }
         }
@@ -160,7 +162,37 @@ impl TransactionThread {
         if let Some(broken) = self.call(|producer| producer.send_offsets(offsets, group))? {
             return Ok(Some(broken));
         }
+        if let Some(broken) = self.delivery(reports)? {
+            return Ok(Some(broken));
+        }
         self.call(Transactional::commit)
+    }
+
+    /// Waits until all records are with the brokers; `None` is that they are.
+    ///
+    /// A commit would wait too, but when one of them has failed librdkafka sends none of the others any
+    /// more, and the commit waits until they time out.
+    fn delivery(&mut self, reports: &mut [Report]) -> Result<Option<Broken>, Stopping> {
+        let since = Instant::now();
+        loop {
+            reports.iter_mut().for_each(Report::look);
+            if let Some(code) = reports.iter().find_map(Report::failure) {
+                return Ok(Some(Broken::Abort(code.to_string())));
+            }
+            if reports.iter().all(Report::is_known) {
+                return Ok(None);
+            }
+            if self.is_stopping() {
+                return Err(Stopping);
+            }
+            if since.elapsed() > SERVE_MAX {
+                self.trouble("the brokers have not acknowledged its records");
+            }
+            if since.elapsed() > self.settings.transaction_timeout {
+                return Ok(Some(Broken::Replace("its records are not acknowledged".to_owned())));
+            }
+            self.producer.serve(SERVE_MAX);
+        }
     }
 
     /// Makes a call until it comes to something; `None` is success. Where it comes to nothing for so long
@@ -191,7 +223,11 @@ impl TransactionThread {
         let mut ended = Ended::default();
         let mut reports = reports.into_iter();
         for output in batch.outputs {
-            let failure = reports.next().and_then(Report::failure);
+            let report = reports.next().map(|mut report| {
+                report.look();
+                report
+            });
+            let failure = report.and_then(|report| report.failure());
             match failure.map(|code| (Meaning::of(code), code)) {
                 Some((Meaning::RecordRefused, code)) => {
                     let reason = code.to_string();
