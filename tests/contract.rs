@@ -89,7 +89,6 @@ async fn a_real_kafka_with_transactions_keeps_the_contract() {
     transactions::make_outputs_and_commits_visible_together(&harness).await;
     transactions::hold_what_stands_above_a_hole(&harness).await;
     transactions::go_on_without_what_is_refused(&harness).await;
-    transactions::end_with_the_first_record_that_is_refused(&harness).await;
     transactions::outlive_a_producer_that_is_fenced(&harness).await;
     transactions::move_on_with_their_partition(&harness).await;
     suite::all(&harness).await;

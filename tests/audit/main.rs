@@ -65,11 +65,7 @@ fn whatever_goes_wrong_no_record_is_lost_and_few_come_twice() {
 
 #[test]
 fn whatever_goes_wrong_in_transactions_no_record_is_lost_and_none_comes_twice() {
-    // The eighth such fault of a long run left a partition without progress. `--example audit --
-    // --delivery exactly-once --only no-brokers` looks for it.
-    let mut plan = plan(Delivery::ExactlyOnce);
-    plan.kinds.retain(|kind| *kind != Kind::NoBrokers);
-    let Some(report) = run(plan) else { return };
+    let Some(report) = run(plan(Delivery::ExactlyOnce)) else { return };
     assert!(report.is_clean(), "{report}");
 }
 

@@ -1,11 +1,12 @@
 //! Clients that librdkafka leaves without a broker for good, and those that only have to wait.
 
 use std::collections::BTreeSet;
+use std::iter::repeat_with;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crossrank::kafka::{KafkaSink, KafkaSource, Settings};
-use crossrank::stream::{Claimed, PublishError, Record, RecordSource, SourceError};
+use crossrank::kafka::{KafkaSink, KafkaSource, Settings, start_exactly_once};
+use crossrank::stream::{Claimed, PublishError, Record, RecordSink, RecordSource, SourceError};
 use crossrank::telemetry::Counts;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -13,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::cluster::settings;
-use crate::kafka::proxy::Fault;
+use crate::kafka::proxy::{Fault, Way};
 use crate::kafka::{self, Kafka, Options};
 use crate::until;
 
@@ -31,6 +32,11 @@ const TOLD_MAX: usize = 40;
 const BATCH: usize = 40;
 const INPUT: &str = "sets";
 const OUTPUT: &str = "contexts";
+/// Who leads them coordinates all groups, and all transactions: they have one partition here.
+const GROUPS: &str = "__consumer_offsets";
+const TRANSACTIONS: &str = "__transaction_state";
+/// What a topic takes unless it is told otherwise.
+const TOPIC_BYTES_MAX: usize = 1 << 20;
 
 /// What a worker is to Kafka: it reads, publishes, and acknowledges.
 struct Worker {
@@ -177,7 +183,7 @@ async fn a_consumer_that_does_not_read_from_a_leader_that_others_reach_is_replac
     let read = read_all(&mut source, BTreeSet::new(), send().await).await;
 
     // The group's coordinator is the other one.
-    let broker = 3 - coordinator(&kafka);
+    let broker = 3 - leader(&kafka, GROUPS);
     kafka.proxy().set_on(broker, Fault::Only("-watchdog"));
     let sent = send().await;
     let (read, ()) = tokio::join!(read_all(&mut source, read, sent), async {
@@ -187,14 +193,14 @@ async fn a_consumer_that_does_not_read_from_a_leader_that_others_reach_is_replac
     assert_eq!(read, (0..sent).collect());
 }
 
-fn coordinator(kafka: &Kafka) -> usize {
+/// The number of the broker that leads the only partition of a topic.
+fn leader(kafka: &Kafka, topic: &str) -> usize {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", kafka.brokers());
     let consumer: BaseConsumer = config.create().unwrap();
-    let metadata = consumer.fetch_metadata(Some("__consumer_offsets"), WATCHDOG).unwrap();
-    // All groups have the same one: the topic has one partition.
-    let [offsets] = metadata.topics()[0].partitions() else { panic!("more than one partition") };
-    offsets.leader().try_into().unwrap()
+    let metadata = consumer.fetch_metadata(Some(topic), WATCHDOG).unwrap();
+    let [partition] = metadata.topics()[0].partitions() else { panic!("not one partition") };
+    partition.leader().try_into().unwrap()
 }
 
 /// Reads, and is done with what it reads, until all numbers below `sent` have come.
@@ -210,6 +216,70 @@ async fn read_all(
         read.insert(number(&record));
     }
     read
+}
+
+/// librdkafka sends nothing more of a transaction of which a record has failed. What was on its way to a
+/// broker that dies then comes back, and a commit would wait until that has timed out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_ends_with_the_first_record_that_is_refused() {
+    let Some((kafka, mut settings)) = stage(3, 1).await else { return };
+    settings.transaction_timeout = crate::WAIT_MAX * 5;
+    settings.delivery_timeout = crate::WAIT_MAX * 5;
+    // The brokers refuse it, not the client.
+    settings.record_bytes_max = 2 * TOPIC_BYTES_MAX;
+    let upstream = KafkaSink::start(&self::settings(&kafka.brokers(), "upstream", INPUT)).unwrap();
+    let (mut source, sink) = start_exactly_once(&settings).unwrap();
+    // Of the topics below, one is led by a broker without which the rest goes on.
+    let mut topics = Vec::new();
+    for number in 0..6 {
+        let topic = format!("{OUTPUT}-{number}");
+        kafka::create_topic(&kafka.brokers(), &topic, 1, 1).await;
+        topics.push(topic);
+    }
+    let needed = [GROUPS, TRANSACTIONS].map(|topic| leader(&kafka, topic));
+    let broker = (1..=3).find(|broker| !needed.contains(broker)).unwrap();
+    let (away, here): (Vec<_>, Vec<_>) =
+        topics.into_iter().partition(|topic| leader(&kafka, topic) == broker);
+    let (Some(away), Some(here)) = (away.first(), here.first()) else {
+        panic!("every broker leads a topic")
+    };
+
+    for number in 0..3 {
+        publish(&upstream, INPUT, numbered(number)).await.unwrap();
+    }
+    // So that both brokers are connected to.
+    let before = source.claim().await.unwrap();
+    sink.publish(away, numbered(0), before.ack.position()).await.unwrap();
+    before.ack.published();
+    let (first, second) = (source.claim().await.unwrap(), source.claim().await.unwrap());
+    kafka.proxy().set_on(broker, Fault::Stall(Way::Requests));
+    // It must not be compressed to less.
+    let noise: Vec<u8> = repeat_with(|| fastrand::u8(..)).take(TOPIC_BYTES_MAX * 5 / 4).collect();
+    let large = Record { value: Some(noise.into()), ..Record::default() };
+    // In one transaction: what stands above waits for what stands below.
+    let refused = sink.publish(here, large, second.ack.position());
+    let refused = async {
+        let mut refused = std::pin::pin!(refused);
+        let until = Instant::now() + crate::WAIT_MAX;
+        // Long enough for the refusal to be there at the first cut.
+        loop {
+            match tokio::time::timeout(Duration::from_secs(2), &mut refused).await {
+                Ok(refused) => {
+                    kafka.proxy().set(Fault::Honest);
+                    return refused;
+                }
+                Err(_elapsed) => kafka.proxy().cut(),
+            }
+            assert!(Instant::now() < until, "it waits for the other record");
+        }
+    };
+    let published = sink.publish(away, numbered(1), first.ack.position());
+    let (refused, published) = tokio::join!(refused, published);
+    assert!(matches!(refused, Err(PublishError::Refused { .. })), "{refused:?}");
+    published.unwrap();
+    first.ack.published();
+    sink.publish(here, numbered(2), second.ack.position()).await.unwrap();
+    second.ack.published();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::cluster::Harness;
 use crate::suite::{DRAIN, Harness as _, RECORD_BYTES_MAX, claim};
-use crate::{WAIT_MAX, until};
+use crate::until;
 
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 
@@ -160,48 +160,6 @@ pub(crate) async fn go_on_without_what_is_refused(h: &Harness<'_>) {
     assert_eq!(visible(h, &outputs).len(), 4);
     assert_eq!(visible(h, &letters), [format!("{inputs}/0/2")]);
     assert_eq!(h.committed("refused", &inputs, 0).await, Some(5));
-    source.close(DRAIN).await.unwrap();
-}
-
-/// librdkafka sends nothing more of a transaction of which a record was refused, and would wait with the
-/// commit until the others have timed out.
-pub(crate) async fn end_with_the_first_record_that_is_refused(h: &Harness<'_>) {
-    let (inputs, outputs, letters) = (h.topic(1).await, h.topic(1).await, h.topic(1).await);
-    let (count, refused) = (200, 100);
-    h.produce(&inputs, 0, &numbered(count)).await;
-    let mut settings = h.settings("refused late", &inputs);
-    settings.transaction_timeout = WAIT_MAX * 5;
-    settings.delivery_timeout = WAIT_MAX * 5;
-    // One by one, so that offsets are in the transaction long before it is refused.
-    let one = [("max.in.flight.requests.per.connection", "1"), ("batch.num.messages", "1")];
-    settings.client.extend(one.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let (mut source, sink) = start(&settings).await;
-    let first = claim(&mut source).await;
-    let mut others = Vec::new();
-    for number in 1..count {
-        let claimed = claim(&mut source).await;
-        if number != refused {
-            others.push(answer(&sink, &outputs, claimed));
-            continue;
-        }
-        let (sink, outputs, letters) = (Arc::clone(&sink), outputs.clone(), letters.clone());
-        others.push(tokio::spawn(async move {
-            let value = Some(vec![b'x'; RECORD_BYTES_MAX + 1].into());
-            let record = Record { value, ..Record::default() };
-            let published = sink.publish(&outputs, record, claimed.ack.position()).await;
-            assert!(matches!(published, Err(PublishError::Refused { .. })), "{published:?}");
-            answer(&sink, &letters, claimed).await.unwrap()
-        }));
-    }
-    // None of them goes before the first one.
-    answer(&sink, &outputs, first).await.unwrap().unwrap();
-    let all = async {
-        for published in others {
-            published.await.unwrap().unwrap();
-        }
-    };
-    tokio::time::timeout(WAIT_MAX, all).await.expect("no wait for the end of the transaction");
-    assert_eq!((visible(h, &outputs).len(), visible(h, &letters).len()), (count - 1, 1));
     source.close(DRAIN).await.unwrap();
 }
 
