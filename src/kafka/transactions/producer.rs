@@ -21,7 +21,7 @@ use crate::stream::{Output, Position};
 /// What librdkafka is told that one call may take, so that a stop is noticed and what it reports is served.
 const CALL_MAX: Duration = Duration::from_secs(1);
 /// A call that has not returned by then never will: far longer than librdkafka was told.
-const RETURN_MAX: Duration = Duration::from_secs(5);
+const RETURN_MAX: Duration = Duration::from_secs(3);
 /// How long the client is given before it is asked again: for room, for a coordinator.
 const PAUSE: Duration = Duration::from_millis(100);
 
