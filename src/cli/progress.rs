@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::hub::Progress;
+
 const TICK: Duration = Duration::from_millis(200);
 
 /// How far something came, on a terminal; nothing elsewhere.
@@ -25,4 +27,35 @@ pub(super) fn bar(total: Option<u64>) -> ProgressBar {
     };
     bar.enable_steady_tick(TICK);
     bar
+}
+
+/// Bytes that arrive, on a terminal.
+pub(super) struct Download(ProgressBar);
+
+// === impl Download ===
+
+impl Download {
+    pub(super) fn bar(&self) -> &ProgressBar {
+        &self.0
+    }
+}
+
+impl Progress for Download {
+    fn expect(&self, bytes: u64) {
+        self.0.inc_length(bytes);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}
+
+/// The bar of a download, which shows nothing until something is to be fetched.
+pub(super) fn download() -> Download {
+    let bar = bar(Some(0)).with_message("model");
+    let template = "{msg} {wide_bar} {bytes} of {total_bytes} {bytes_per_sec}, {eta} left";
+    Download(match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    })
 }
