@@ -1,7 +1,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::hub::Progress;
 
@@ -43,6 +43,9 @@ impl Download {
 impl Progress for Download {
     fn expect(&self, bytes: u64) {
         self.0.inc_length(bytes);
+        if self.0.is_hidden() && io::stderr().is_terminal() {
+            self.0.set_draw_target(ProgressDrawTarget::stderr());
+        }
     }
 
     fn advance(&self, bytes: u64) {
@@ -52,7 +55,8 @@ impl Progress for Download {
 
 /// The bar of a download, which shows nothing until something is to be fetched.
 pub(super) fn download() -> Download {
-    let bar = bar(Some(0)).with_message("model");
+    let bar = ProgressBar::hidden().with_message("model");
+    bar.set_length(0);
     let template = "{msg} {wide_bar} {bytes} of {total_bytes} {bytes_per_sec}, {eta} left";
     Download(match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),

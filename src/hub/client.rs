@@ -181,7 +181,8 @@ impl Client {
                 Failure::Passing { error, wait } => (error, wait),
             };
             let wait = wait.unwrap_or(self.retry_wait * 2_u32.pow(attempts - 1));
-            tracing::warn!(%error, wait_s = wait.as_secs_f64(), "trying again");
+            let error = error.in_short();
+            tracing::warn!(error, wait_s = wait.as_secs_f64(), "trying again");
             #[expect(
                 clippy::disallowed_methods,
                 reason = "a thread of its own, for which no shutdown waits"
@@ -268,7 +269,7 @@ impl Client {
                 let wait = told("retry-after").and_then(|text| text.trim().parse().ok());
                 let wait = wait.map(Duration::from_secs);
                 let wait_s = wait.map_or(0, |wait| wait.as_secs());
-                let error = HubError::RateLimited { wait_s };
+                let error = HubError::RateLimited { id, wait_s };
                 return Err(match wait {
                     Some(wait) if wait > RETRY_AFTER_MAX => Failure::Final(error),
                     wait => Failure::Passing { error, wait },

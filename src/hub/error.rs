@@ -3,10 +3,6 @@ use std::path::PathBuf;
 
 use super::{ModelId, NameError};
 
-/// How to do without the hub.
-const BY_HAND: &str = "on a machine that reaches the hub, run `crossrank model pull ID --revision COMMIT --dir DIR`, \
-     copy DIR to this one, and set model.path (--model) to it";
-
 /// Why a model cannot be had. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
@@ -26,8 +22,9 @@ pub enum HubError {
     },
     /// Only the cache may be used, and the model is not in there.
     #[error(
-        "{id} at {revision} is not in the cache, {}, and HF_HUB_OFFLINE forbids to fetch it; unset it, or: {BY_HAND}",
-        .cache.display()
+        "{id} at {revision} is not in the cache, {}, and HF_HUB_OFFLINE forbids to fetch it; unset it, or: {}",
+        .cache.display(),
+        by_hand(.id)
     )]
     Offline {
         /// The model.
@@ -52,7 +49,8 @@ pub enum HubError {
     },
     /// Nothing answers, or nothing sensible.
     #[error(
-        "cannot reach {host} for {id} ({reason}); check the network, HF_ENDPOINT and HTTPS_PROXY, or: {BY_HAND}"
+        "cannot reach {host} for {id} ({reason}); check the network, HF_ENDPOINT and HTTPS_PROXY, or: {}",
+        by_hand(.id)
     )]
     Unreachable {
         /// The model.
@@ -92,9 +90,12 @@ pub enum HubError {
     },
     /// 429, for longer than we wait.
     #[error(
-        "the hub limits how often it is asked and says to wait {wait_s} s; start again then, set HF_TOKEN, which has a limit of its own, or: {BY_HAND}"
+        "the hub limits how often it is asked and says to wait {wait_s} s; start again then, set HF_TOKEN, which has a limit of its own, or: {}",
+        by_hand(.id)
     )]
     RateLimited {
+        /// The model.
+        id: ModelId,
         /// What it says.
         wait_s: u64,
     },
@@ -178,6 +179,23 @@ impl HubError {
     pub(super) fn leaves_the_cache(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::RateLimited { .. })
     }
+
+    /// What happened, without what to do: more is to come.
+    pub(super) fn in_short(&self) -> String {
+        match self {
+            Self::Unreachable { host, reason, .. } => format!("{host}: {reason}"),
+            Self::RateLimited { .. } => "the hub limits how often it is asked".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// How to do without the hub.
+fn by_hand(id: &ModelId) -> String {
+    format!(
+        "on a machine that reaches the hub, run `crossrank model pull {id} --dir DIR`, copy DIR to this one, and set \
+         model.path (--model) to it"
+    )
 }
 
 /// For `map_err`: what was tried with which file.

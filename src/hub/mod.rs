@@ -116,8 +116,12 @@ impl Hub {
         }
         match (self.fetch(id, named(revision), progress), cached) {
             (Err(error), Some(cached)) if error.leaves_the_cache() => {
-                let commit = cached.commit.as_str();
-                tracing::warn!(%error, commit, "the hub does not answer; the model in the cache is used");
+                let (error, commit) = (error.in_short(), cached.commit.as_str());
+                tracing::warn!(
+                    error,
+                    commit,
+                    "the hub does not answer; the model in the cache is used"
+                );
                 Ok(cached)
             }
             (outcome, _) => outcome,

@@ -151,6 +151,8 @@ fn a_model_is_pulled_listed_inspected_and_carried_away() {
         let output = run(&mut command, set(3).as_bytes());
         assert!(stderr(&output).contains("model.sha256"), "{}", stderr(&output));
     }
+    let int8 = stage.home.path().join("int8");
+    stage.told(&["model", "quantize", "--model", "org/tiny", "--out", int8.to_str().unwrap()]);
     let refusal = stage.refusal(&["model", "pull", "org/none"]);
     assert!(refusal.contains("knows no model org/none"), "{refusal}");
 }

@@ -36,7 +36,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
         Command::Pull(arguments) => pull::run(arguments).await,
         Command::List => list::run(),
         Command::Inspect(arguments) => inspect::run(&arguments),
-        Command::Quantize(arguments) => quantize::run(arguments),
+        Command::Quantize(arguments) => {
+            let quantizing = tokio::task::spawn_blocking(move || quantize::run(&arguments));
+            let quantized = quantizing.await;
+            quantized.map_err(|error| CliError::Panicked { reason: error.to_string() })?
+        }
     }
 }
 
