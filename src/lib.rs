@@ -10,6 +10,7 @@
 //! | [`context`] | results → the text a prompt carries |
 //! | [`stream`] | Kafka's words without Kafka: records, positions, acknowledgements |
 //! | [`engine`] | text pairs → logits: tokenisation, packing, replicas |
+//! | [`hub`] | models by name: the hub's cache and protocol |
 //! | [`kafka`] | the only room that names rdkafka |
 //! | [`worker`] | a record's way from claim to commit |
 //! | [`config`] | files, environment and flags → one checked [`config::Config`] |
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod config;
 pub mod context;
 pub mod engine;
+pub mod hub;
 pub mod kafka;
 pub mod rank;
 pub mod stream;

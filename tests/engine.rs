@@ -1,17 +1,20 @@
 //! The engine with a real, if tiny, model: what goes in comes out, whatever else is under way.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossrank::engine::{
-    Backend, Deadline, Engine, Late, PackerLimits, PairError, Precision, ScoreRequest, Scorer,
-    SetScores, Settings, StartError,
+    Backend, Deadline, Engine, Late, Model, PackerLimits, PairError, Precision, ScoreRequest,
+    Scorer, SetScores, Settings, StartError,
 };
+
+fn model() -> Model {
+    Model::at(Path::new(env!("CARGO_MANIFEST_DIR")).join("model/fixtures/tiny-bert"))
+}
 
 fn settings() -> Settings {
     Settings {
-        model: Path::new(env!("CARGO_MANIFEST_DIR")).join("model/fixtures/tiny-bert"),
         backend: Backend::Flex,
         precision: Precision::F32,
         kernels: crossrank::engine::Kernels::Auto,
@@ -39,7 +42,7 @@ fn logits(scores: &SetScores) -> Vec<f32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_set_scores_the_same_alone_and_among_many() {
-    let engine = Arc::new(Engine::start(&settings()).unwrap());
+    let engine = Arc::new(Engine::start(&model(), &settings()).unwrap());
     let mut alone = Vec::new();
     for id in 0..60 {
         alone.push(engine.score(request(id)).await.unwrap());
@@ -60,15 +63,16 @@ async fn a_set_scores_the_same_alone_and_among_many() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_replica_and_many_give_the_same_scores() {
     let one =
-        Engine::start(&Settings { replicas: Some(1), tokenizers: Some(1), ..settings() }).unwrap();
-    let many = Engine::start(&Settings { replicas: Some(8), ..settings() }).unwrap();
+        Engine::start(&model(), &Settings { replicas: Some(1), tokenizers: Some(1), ..settings() })
+            .unwrap();
+    let many = Engine::start(&model(), &Settings { replicas: Some(8), ..settings() }).unwrap();
     let (one, many) = tokio::join!(one.score(request(7)), many.score(request(7)));
     assert_eq!(logits(&one.unwrap()), logits(&many.unwrap()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn truncation_is_told_for_query_and_passage() {
-    let engine = Engine::start(&settings()).unwrap();
+    let engine = Engine::start(&model(), &settings()).unwrap();
     let passages = vec!["short".to_owned(), "long ".repeat(5000)];
     let scores = engine.score(ScoreRequest::new("word ".repeat(40), passages)).await.unwrap();
     assert!(scores.query_truncated);
@@ -79,7 +83,7 @@ async fn truncation_is_told_for_query_and_passage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_goes_away_does_not_hold_up_the_others() {
-    let engine = Arc::new(Engine::start(&settings()).unwrap());
+    let engine = Arc::new(Engine::start(&model(), &settings()).unwrap());
     for id in 0..50 {
         let given_up = tokio::spawn({
             let engine = Arc::clone(&engine);
@@ -94,7 +98,7 @@ async fn a_caller_that_goes_away_does_not_hold_up_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sets_are_served_in_the_order_of_the_calls() {
     let one = Settings { replicas: Some(1), tokenizers: Some(1), ..settings() };
-    let engine = Arc::new(Engine::start(&one).unwrap());
+    let engine = Arc::new(Engine::start(&model(), &one).unwrap());
     let (into_ended, mut ended) = tokio::sync::mpsc::channel(100);
     let calls: Vec<_> = (0..100).map(|id| (id, Arc::clone(&engine), into_ended.clone())).collect();
     // Every future is polled once, in order, before any set can be done.
@@ -131,8 +135,8 @@ fn bits(scores: &SetScores) -> Vec<u32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_pair_has_the_logit_that_it_had_bit_for_bit() {
-    let fresh = Engine::start(&settings()).unwrap();
-    let known = Engine::start(&Settings { cache_pairs_max: 1000, ..settings() }).unwrap();
+    let fresh = Engine::start(&model(), &settings()).unwrap();
+    let known = Engine::start(&model(), &Settings { cache_pairs_max: 1000, ..settings() }).unwrap();
     for id in 0..20 {
         let expected = fresh.score(request(id)).await.unwrap();
         let first = known.score(request(id)).await.unwrap();
@@ -167,7 +171,7 @@ fn due(left: Duration, late: Late, request: ScoreRequest) -> ScoreRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_changes_no_score_where_there_is_time() {
-    let engine = Engine::start(&settings()).unwrap();
+    let engine = Engine::start(&model(), &settings()).unwrap();
     let expected = engine.score(request(5)).await.unwrap();
     for late in [Late::Trim, Late::Drop, Late::Score] {
         let scores = engine.score(due(Duration::from_secs(3600), late, request(5))).await.unwrap();
@@ -185,7 +189,7 @@ async fn a_set_is_answered_by_its_deadline_wherever_it_waits() {
         let packer = PackerLimits { batch_tokens_max: Some(256), queue_tokens_max };
         let one =
             Settings { replicas: Some(1), tokenizers: Some(tokenizers), packer, ..settings() };
-        let engine = Engine::start(&one).unwrap();
+        let engine = Engine::start(&model(), &one).unwrap();
         let passages = |set: usize| {
             (0..20_000).map(move |place| format!("{set} {place} {}", "word ".repeat(200))).collect()
         };
@@ -206,7 +210,7 @@ async fn a_set_is_answered_by_its_deadline_wherever_it_waits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn identical_pairs_are_scored_once_and_what_is_cut_off_does_not_count() {
-    let engine = Engine::start(&settings()).unwrap();
+    let engine = Engine::start(&model(), &settings()).unwrap();
     let long = "word ".repeat(400);
     let passages = vec!["A Thing".to_owned(), "a  thing".to_owned(), long.clone(), long + "more"];
     let scores = engine.score(ScoreRequest::new("query", passages)).await.unwrap();
@@ -218,15 +222,15 @@ async fn identical_pairs_are_scored_once_and_what_is_cut_off_does_not_count() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pinned_replicas_give_the_same_scores() {
-    let free = Engine::start(&settings()).unwrap();
-    let pinned = Engine::start(&Settings { pin_threads: true, ..settings() }).unwrap();
+    let free = Engine::start(&model(), &settings()).unwrap();
+    let pinned = Engine::start(&model(), &Settings { pin_threads: true, ..settings() }).unwrap();
     let (free, pinned) = tokio::join!(free.score(request(9)), pinned.score(request(9)));
     assert_eq!(bits(&free.unwrap()), bits(&pinned.unwrap()));
 }
 
 #[test]
 fn the_model_says_who_it_is() {
-    let engine = Engine::start(&settings()).unwrap();
+    let engine = Engine::start(&model(), &settings()).unwrap();
     let model = engine.model();
     assert!(model.revision.starts_with("sha256:"), "{}", model.revision);
     assert_eq!((model.precision.as_str(), model.backend.as_str()), ("f32", "flex"));
@@ -234,8 +238,8 @@ fn the_model_says_who_it_is() {
 
 #[test]
 fn a_start_that_fails_names_the_cause() {
-    let nowhere = Settings { model: PathBuf::from("/nowhere"), ..settings() };
-    let error = Engine::start(&nowhere).map(|_| ()).unwrap_err();
+    let nowhere = Model::at("/nowhere");
+    let error = Engine::start(&nowhere, &settings()).map(|_| ()).unwrap_err();
     assert!(matches!(error, StartError::Model(_)));
     assert!(
         crossrank::error_text(&error).contains("/nowhere"),
@@ -243,7 +247,7 @@ fn a_start_that_fails_names_the_cause() {
         crossrank::error_text(&error)
     );
     let too_long = Settings { tokens_max: Some(1_000_000), ..settings() };
-    let error = Engine::start(&too_long).map(|_| ()).unwrap_err();
+    let error = Engine::start(&model(), &too_long).map(|_| ()).unwrap_err();
     let asked = StartError::TokensMax { asked: 1_000_000, available: 256 };
     assert_eq!(error.to_string(), asked.to_string());
 }

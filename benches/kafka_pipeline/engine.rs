@@ -2,7 +2,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossrank::engine::{Engine, EngineError, ModelIdentity, ScoreRequest, Scorer, SetScores};
+use crossrank::engine::{
+    Engine, EngineError, Model, ModelIdentity, ScoreRequest, Scorer, SetScores,
+};
 use crossrank::{engine, wire};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -29,8 +31,9 @@ impl Scorer for Shared {
 
 /// The worker on Kafka and its engine alone, on the same sets, in turn.
 pub(crate) fn compare(brokers: &str, model: &Path, sets: &[Vec<u8>], arguments: &Arguments) {
-    let engine =
-        Shared(Arc::new(Engine::start(&settings(model, &arguments.with)).expect("an engine")));
+    let settings = settings(model, &arguments.with);
+    let engine = Engine::start(&Model::at(model), &settings).expect("an engine");
+    let engine = Shared(Arc::new(engine));
     let topics = Topics::holding(brokers, "scored", sets);
     let pairs: usize = sets.iter().map(|set| decoded(set).candidates.len()).sum();
     let runtime = Runtime::new().expect("a runtime");

@@ -1,8 +1,9 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::config::{self, Sources};
+use crate::hub::ModelId;
 
 /// Where settings come from, for every subcommand that has some.
 #[derive(Debug, Default, Args)]
@@ -17,9 +18,17 @@ pub(super) struct ConfigArguments {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct ModelArguments {
-    /// A Hugging Face directory with config.json, tokenizer.json and model.safetensors.
-    #[arg(long, value_name = "DIR")]
-    pub(super) model: Option<PathBuf>,
+    /// A model's name on the Hugging Face hub, or a directory with config.json, tokenizer.json and
+    /// model.safetensors; a directory that exists wins.
+    #[arg(long, value_name = "ID|DIR")]
+    pub(super) model: Option<String>,
+    /// Branch, tag or commit of a model of the hub.
+    #[arg(long, value_name = "REVISION")]
+    pub(super) revision: Option<String>,
+    /// A file of scores that the model must give before anything is served; tools/expected_scores.py
+    /// writes one.
+    #[arg(long, value_name = "FILE")]
+    pub(super) expected: Option<PathBuf>,
     /// What computes: flex (CPU), ndarray (CPU, slower), wgpu (Vulkan, Metal, DX12).
     #[arg(long, value_name = "NAME")]
     pub(super) backend: Option<String>,
@@ -57,10 +66,12 @@ impl ConfigArguments {
 
 impl ModelArguments {
     pub(super) fn flags(&self) -> Vec<(String, String, &'static str)> {
-        let path = self.model.as_ref().map(|path| path.display().to_string());
+        let expected = self.expected.as_ref().map(|path| path.display().to_string());
         let number = |n: Option<usize>| n.map(|n| n.to_string());
         [
-            ("model.path", path, "--model"),
+            (self.model_key(), self.model.clone(), "--model"),
+            ("model.revision", self.revision.clone(), "--revision"),
+            ("model.expected", expected, "--expected"),
             ("model.backend", self.backend.clone(), "--backend"),
             ("model.precision", self.precision.clone(), "--precision"),
             ("model.tokens_max", number(self.max_length), "--max-length"),
@@ -69,5 +80,13 @@ impl ModelArguments {
         .into_iter()
         .filter_map(|(key, value, flag)| Some((key.to_owned(), value?, flag)))
         .collect()
+    }
+
+    /// Which key `--model` sets: what is no directory but could be a name is one.
+    fn model_key(&self) -> &'static str {
+        match &self.model {
+            Some(text) if !Path::new(text).is_dir() && ModelId::new(text).is_ok() => "model.id",
+            _ => "model.path",
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::{CliError, ConfigArguments, ModelArguments, start};
 use crate::config::{self, Config};
 use crate::engine::Scorer;
 use crate::kafka::{self, ClusterReport};
-use crate::telemetry::{self, Counts};
+use crate::telemetry::{self, Counts, Logs};
 use crate::worker;
 
 #[derive(Debug, Args)]
@@ -26,23 +26,23 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let raw = arguments.config.load(&arguments.model)?;
     if arguments.offline && !raw.names_brokers() {
         let reranking = raw.reranking()?;
-        telemetry::init(&reranking.telemetry).map_err(CliError::Telemetry)?;
+        let logs = telemetry::init(&reranking.telemetry).map_err(CliError::Telemetry)?;
         print(&raw.effective())?;
         print("# configuration: good for use without Kafka; kafka.brokers is not set\n")?;
-        return print(&engine(reranking).await?);
+        return print(&engine(reranking, &logs).await?);
     }
     let Config { reranking, kafka, worker, warnings } = raw.worker()?;
-    telemetry::init(&reranking.telemetry).map_err(CliError::Telemetry)?;
+    let logs = telemetry::init(&reranking.telemetry).map_err(CliError::Telemetry)?;
     print(&raw.effective())?;
     for warning in &warnings {
         print(&format!("# warning: {warning}\n"))?;
     }
     print("# configuration: good\n")?;
     if arguments.offline {
-        return print(&engine(reranking).await?);
+        return print(&engine(reranking, &logs).await?);
     }
     // Both, whatever the other says: who sets up a worker wants to know everything at once.
-    let (engine, cluster) = tokio::join!(engine(reranking), cluster(kafka, worker));
+    let (engine, cluster) = tokio::join!(engine(reranking, &logs), cluster(kafka, worker));
     for good in [&engine, &cluster].into_iter().flatten() {
         print(good)?;
     }
@@ -56,12 +56,20 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     }
 }
 
-/// Loads and warms the model, and says what it is.
-async fn engine(settings: config::Reranking) -> Result<String, CliError> {
-    let reranker = start::reranker(settings, Arc::new(Counts::default())).await?;
+/// Loads, warms and proves the model, and says what it is.
+async fn engine(settings: config::Reranking, logs: &Logs) -> Result<String, CliError> {
+    let tested = settings.model.self_test.enabled;
+    let (reranker, proof) = start::reranker(settings, Arc::new(Counts::default()), logs).await?;
+    let proof = match proof {
+        Some(proof) => format!("passed: {proof}"),
+        None if tested => {
+            "none: no scores of this model are published; --expected FILE has some".to_owned()
+        }
+        None => "off, by model.self_test".to_owned(),
+    };
     let model = reranker.scorer().model();
     Ok(format!(
-        "# model: {} at {}, {} on {}: loaded and warm\n",
+        "# model: {} at {}, {} on {}: loaded and warm\n# self-test {proof}\n",
         model.id, model.revision, model.precision, model.backend
     ))
 }

@@ -6,7 +6,7 @@ use crossrank_model::{QuantizeError, TokenizerError};
 
 use super::replay::ReplayError;
 use super::rerank::BadLine;
-use crate::{config, context, engine, kafka, telemetry, worker};
+use crate::{config, context, engine, hub, kafka, telemetry, worker};
 
 /// Why a subcommand ended early. [`CliError::exit_code`] tells usage from failure.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,15 @@ pub enum CliError {
     /// Logging could not be set up.
     #[error("cannot set up logging")]
     Telemetry(#[source] telemetry::Error),
+    /// The model cannot be had.
+    #[error("cannot get the model")]
+    Hub(#[source] hub::HubError),
+    /// A file of expected scores cannot be used.
+    #[error("cannot test the model")]
+    Expected(#[source] hub::ExpectedError),
+    /// The model does not give the scores that it should.
+    #[error("the model is not served")]
+    Proof(#[source] hub::ProofError),
     /// The engine did not start.
     #[error("cannot start the engine")]
     Engine(#[source] engine::StartError),

@@ -8,6 +8,7 @@ mod error;
 mod input;
 mod lines;
 mod model;
+mod models;
 mod progress;
 mod replay;
 mod rerank;
@@ -45,7 +46,7 @@ enum Command {
     Check(check::Arguments),
     /// Put dead letters back onto the topic they came from.
     Replay(replay::Arguments),
-    /// Make and change model directories.
+    /// Fetch, list, inspect and change models.
     Model(model::Arguments),
     /// Measure a model on this hardware: pairs per second, and how long a set takes.
     Bench(bench::Arguments),
@@ -62,7 +63,7 @@ impl Cli {
             Command::Rerank(arguments) => rerank::run(arguments).await,
             Command::Check(arguments) => check::run(arguments).await,
             Command::Replay(arguments) => replay::run(arguments).await,
-            Command::Model(arguments) => model::run(arguments),
+            Command::Model(arguments) => model::run(arguments).await,
             Command::Bench(arguments) => bench::run(arguments).await,
         }
     }

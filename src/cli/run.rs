@@ -7,7 +7,7 @@ use super::signals::Shutdown;
 use super::{CliError, ConfigArguments, ModelArguments, start};
 use crate::engine::Engine;
 use crate::kafka::{self, Delivery, KafkaSink, KafkaSource, TransactionSink};
-use crate::telemetry::{self, Counts};
+use crate::telemetry::{self, Counts, Logs};
 use crate::worker::{Worker, WorkerError};
 
 /// How often a worker says what it did.
@@ -16,9 +16,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 const EXAMPLE: &str = r#"The smallest configuration file:
   [kafka]
   brokers = "localhost:9092"
-  [model]
-  path = "/models/ms-marco-MiniLM-L6-v2"
-Candidate sets come from the topic crossrank.candidates.v1; answers go to crossrank.context.v1, and
+The model is then cross-encoder/ms-marco-MiniLM-L6-v2, from the Hugging Face hub or its cache;
+model.id names another one there, model.path a directory. Candidate sets come from the topic crossrank.candidates.v1; answers go to crossrank.context.v1, and
 records that cannot be answered to crossrank.dead-letters.v1. `crossrank check` tells what is in effect."#;
 
 #[derive(Debug, Args)]
@@ -44,7 +43,7 @@ enum Connected {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let config = arguments.config.load(&arguments.model)?.worker()?;
-    telemetry::init(&config.reranking.telemetry).map_err(CliError::Telemetry)?;
+    let logs = telemetry::init(&config.reranking.telemetry).map_err(CliError::Telemetry)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -53,7 +52,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     // Load, verify and warm the model before joining the group: a member that cannot score yet
     // would hold partitions for nothing.
     let worker = tokio::select! {
-        started = connect(config, Arc::clone(&counts)) => started?,
+        started = connect(config, Arc::clone(&counts), &logs) => started?,
         () = shutdown.asked() => {
             tracing::info!("stopped before the start was complete");
             return Ok(());
@@ -84,9 +83,11 @@ async fn report(counts: Arc<Counts>) {
 async fn connect(
     config: crate::config::Config,
     counts: Arc<Counts>,
+    logs: &Logs,
 ) -> Result<AnyWorker, CliError> {
     let group = config.kafka.group.clone();
-    let reranker = Arc::new(start::reranker(config.reranking, Arc::clone(&counts)).await?);
+    let (reranker, _) = start::reranker(config.reranking, Arc::clone(&counts), logs).await?;
+    let reranker = Arc::new(reranker);
     // Reaching the cluster blocks until it answers or the time is up.
     let settings = config.kafka;
     let topics = [

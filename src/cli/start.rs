@@ -2,11 +2,12 @@ use std::sync::Arc;
 
 use crossrank_model::TextTokenizer;
 
-use super::CliError;
+use super::{CliError, models};
 use crate::config;
 use crate::context::{Assembler, TokenCounter};
 use crate::engine::Engine;
-use crate::telemetry::Counts;
+use crate::hub::Proof;
+use crate::telemetry::{Counts, Logs};
 use crate::worker::{AnswerSettings, Reranker};
 
 // Here, because the context knows no tokenizer, and the tokenizer no context.
@@ -28,14 +29,19 @@ impl TokenCounter for TextTokenizer {
     }
 }
 
-/// Loads and warms the model, and sets up everything that turns a set into an answer.
+/// Obtains, loads, warms and proves the model, and sets up everything that turns a set into an answer. Says
+/// how the model was proven, if it could be.
 pub(super) async fn reranker(
     settings: config::Reranking,
     counts: Arc<Counts>,
-) -> Result<Reranker<Engine>, CliError> {
+    logs: &Logs,
+) -> Result<(Reranker<Engine>, Option<Proof>), CliError> {
+    let model = models::obtain(settings.model.clone(), logs).await?;
+    let (choice, precision) = (settings.model.clone(), settings.engine.precision);
+    let started_from = model.clone();
     // Reading weights and warming up block for seconds.
     let started = tokio::task::spawn_blocking(move || {
-        let engine = Engine::start(&settings.engine).map_err(CliError::Engine)?;
+        let engine = Engine::start(&started_from, &settings.engine).map_err(CliError::Engine)?;
         let answers = AnswerSettings {
             limits: settings.limits,
             cuts: settings.cuts,
@@ -45,7 +51,11 @@ pub(super) async fn reranker(
         };
         Ok(Reranker::new(engine, answers, counts))
     });
-    started.await.map_err(|error| CliError::Panicked { reason: error.to_string() })?
+    let started: Result<_, CliError> =
+        started.await.map_err(|error| CliError::Panicked { reason: error.to_string() })?;
+    let reranker = started?;
+    let proof = models::prove(reranker.scorer(), &model, &choice, precision).await?;
+    Ok((reranker, proof))
 }
 
 fn assembler(settings: &config::Reranking, engine: &Engine) -> Result<Option<Assembler>, CliError> {

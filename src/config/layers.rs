@@ -19,6 +19,9 @@ const CLIENT_PREFIX: &str = "KAFKA__CLIENT__";
 /// The origin of a value that nobody set.
 pub(super) const DEFAULTS_NAME: &str = "default.toml";
 const DEFAULTS: &str = include_str!("default.toml");
+/// What is said of one model and holds for no other.
+const OF_ONE_MODEL: [&str; 5] =
+    ["model.id", "model.revision", "model.path", "model.sha256", "model.expected"];
 
 /// The sound values of one layer, ready to be merged.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +114,18 @@ pub(super) fn flags(flags: &[(String, String, &'static str)], findings: &mut Fin
         }
     }
     reader.layer
+}
+
+/// The layers, lowest first, without what lower ones say about another model: one that names a model by id or by path
+/// names it for good, and a revision or a hash belongs to its own.
+pub(super) fn one_model<const N: usize>(mut layers: [Layer; N]) -> [Layer; N] {
+    let naming = |layer: &Layer| layer.gives("model.id") || layer.gives("model.path");
+    if let Some(highest) = layers.iter().rposition(naming) {
+        for lower in layers.iter_mut().take(highest) {
+            lower.0.retain(|entry| !OF_ONE_MODEL.iter().any(|key| entry.is(key)));
+        }
+    }
+    layers
 }
 
 // === impl Reader ===
@@ -235,9 +250,22 @@ impl<'a> Reader<'a> {
     }
 }
 
+// === impl Entry ===
+
+impl Entry {
+    fn is(&self, key: &str) -> bool {
+        self.path.iter().map(String::as_str).eq(key.split('.'))
+    }
+}
+
 // === impl Layer ===
 
 impl Layer {
+    /// Whether it has a value for this key.
+    fn gives(&self, key: &str) -> bool {
+        self.0.iter().any(|entry| entry.is(key))
+    }
+
     fn push<'a>(&mut self, path: impl Iterator<Item = &'a str>, origin: &String, kind: ValueKind) {
         let path = path.map(str::to_owned).collect();
         self.0.push(Entry { path, value: Value::new(Some(origin), kind) });

@@ -72,6 +72,8 @@ pub fn load(sources: Sources) -> Result<Raw, Errors> {
     let Some(file) = file else {
         return Err(Errors(findings.problems));
     };
+    let [defaults, file, environment, flags] =
+        layers::one_model([defaults, file, environment, flags]);
     let merged = config::Config::builder()
         .add_source(defaults)
         .add_source(file)

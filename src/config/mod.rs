@@ -31,7 +31,9 @@ pub use problem::{Errors, Problem};
 /// All that turns a candidate set into an answer, with or without Kafka.
 #[derive(Clone, Debug)]
 pub struct Reranking {
-    /// The model, and how it is run.
+    /// The model, and what proves it.
+    pub model: crate::hub::Choice,
+    /// How it is run.
     pub engine: crate::engine::Settings,
     /// What a candidate set may be at most.
     pub limits: crate::wire::Limits,

@@ -101,7 +101,13 @@ pub(super) enum Mechanism {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Model {
+    pub(super) id: Option<String>,
+    pub(super) revision: Option<String>,
     pub(super) path: Option<PathBuf>,
+    pub(super) sha256: Option<String>,
+    pub(super) self_test: bool,
+    pub(super) self_test_tolerance: Option<f32>,
+    pub(super) expected: Option<PathBuf>,
     pub(super) backend: Backend,
     pub(super) precision: Precision,
     pub(super) tokens_max: Option<usize>,

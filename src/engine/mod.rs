@@ -35,4 +35,6 @@ pub use running::Engine;
 pub use scorer::{
     Deadline, Late, ModelIdentity, PairError, PairScore, ScoreRequest, Scorer, SetScores,
 };
-pub use settings::{Backend, InstructionSet, Kernels, PackerLimits, Precision, Settings};
+pub use settings::{
+    Backend, InstructionSet, Kernels, Model, ModelName, PackerLimits, Precision, Settings,
+};

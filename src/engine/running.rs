@@ -14,8 +14,8 @@ use super::replica::{Event, Replica};
 use super::schedule::Sizes;
 use super::tokenizers::{self, Incoming};
 use super::{
-    Backend, Deadline, EngineError, ModelIdentity, PairScore, Precision, ScoreRequest, Scorer,
-    SetScores, Settings, StartError,
+    Backend, Deadline, EngineError, Model, ModelIdentity, ModelName, PairScore, Precision,
+    ScoreRequest, Scorer, SetScores, Settings, StartError,
 };
 
 /// Tokens of a batch that stay in a core's cache through all layers.
@@ -64,10 +64,10 @@ impl Engine {
     /// # Errors
     /// The backend has no device, the directory does not hold a model that can be run, or the
     /// model fails its first batch.
-    pub fn start(settings: &Settings) -> Result<Self, StartError> {
+    pub fn start(model: &Model, settings: &Settings) -> Result<Self, StartError> {
         let device =
             Device::open_with(settings.backend, settings.kernels).map_err(StartError::Device)?;
-        let encoder = CrossEncoder::load(&settings.model, &device, settings.precision)
+        let encoder = CrossEncoder::load(&model.directory, &device, settings.precision)
             .map_err(StartError::Model)?;
         let available = encoder.tokens_max();
         let tokens_max = settings.tokens_max.unwrap_or(available);
@@ -77,10 +77,14 @@ impl Engine {
         let query_tokens_max = query_tokens_max(settings.query_tokens_max, tokens_max);
         let limits = TokenLimits { tokens_max, query_tokens_max };
         let tokenizer =
-            PairTokenizer::load(&settings.model, limits).map_err(StartError::Tokenizer)?;
+            PairTokenizer::load(&model.directory, limits).map_err(StartError::Tokenizer)?;
+        let (id, revision) = match &model.name {
+            Some(ModelName { id, revision }) => (id.clone(), revision.clone()),
+            None => (encoder.name().to_owned(), encoder.revision().to_owned()),
+        };
         let model = ModelIdentity {
-            id: encoder.name().to_owned(),
-            revision: encoder.revision().to_owned(),
+            id,
+            revision,
             precision: settings.precision.to_string(),
             backend: settings.backend.to_string(),
         };

@@ -2,11 +2,27 @@ use std::path::PathBuf;
 
 pub use crossrank_model::{Backend, InstructionSet, Kernels, Precision};
 
-/// Which model to run, where, and how much work to hold. Already checked by `config`.
+/// Which model to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// A Hugging Face directory: config.json, tokenizer.json, model.safetensors.
+    pub directory: PathBuf,
+    /// What answers call it. `None`: by the directory's name and a hash of its files.
+    pub name: Option<ModelName>,
+}
+
+/// What a model is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelName {
+    /// Its name on the hub.
+    pub id: String,
+    /// The commit.
+    pub revision: String,
+}
+
+/// Where to run a model, and how much work to hold. Already checked by `config`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// A Hugging Face directory: config.json, tokenizer.json, model.safetensors.
-    pub model: PathBuf,
     /// What computes.
     pub backend: Backend,
     /// Number format of weights and activations.
@@ -38,4 +54,13 @@ pub struct PackerLimits {
     pub batch_tokens_max: Option<usize>,
     /// Tokens waiting to be scored, above which no further set is taken in.
     pub queue_tokens_max: usize,
+}
+
+// === impl Model ===
+
+impl Model {
+    /// The model in this directory, which is called after it.
+    pub fn at(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), name: None }
+    }
 }

@@ -1,8 +1,11 @@
 //! The command as a person or a script meets it, without Kafka.
 
 mod bench;
+mod hub;
 mod model;
 mod rerank;
+#[path = "../support/hub.rs"]
+mod server;
 mod usage;
 
 use std::io::Write;
@@ -16,14 +19,16 @@ fn model() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("model/fixtures/tiny-bert")
 }
 
-/// `crossrank` with these arguments, and nothing of this process's own configuration.
+/// `crossrank` with these arguments, and nothing of this process's own configuration. It reaches for no hub.
 fn crossrank(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_crossrank"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CROSSRANK_") {
+        let text = name.to_string_lossy();
+        if text.starts_with("CROSSRANK_") || text.starts_with("HF_") {
             command.env_remove(name);
         }
     }
+    command.env("HF_HUB_OFFLINE", "1");
     command.args(arguments);
     command
 }

@@ -14,7 +14,7 @@ pub(crate) fn fails_with(arguments: &[&str], code: i32, named: &[&str]) {
 fn help_names_every_command_and_flag() {
     let output = run(&mut crossrank(&["--help"]), b"");
     let help = String::from_utf8(output.stdout).unwrap();
-    for command in ["run", "demo", "rerank", "check", "bench", "replay"] {
+    for command in ["run", "demo", "rerank", "check", "bench", "replay", "model"] {
         assert!(help.contains(command), "{help}");
     }
     let output = run(&mut crossrank(&["rerank", "--help"]), b"");
@@ -27,7 +27,8 @@ fn help_names_every_command_and_flag() {
 #[test]
 fn bad_usage_ends_with_two_and_says_what_to_do() {
     fails_with(&["rerank", "--nonsense"], 2, &["--nonsense"]);
-    fails_with(&["rerank"], 2, &["model.path", "--model"]);
+    fails_with(&["rerank", "--model", "/nowhere"], 2, &["model.path", "--model", "/nowhere"]);
+    fails_with(&["rerank", "--model", "a/b/c"], 2, &["model.path", "a/b/c"]);
     let model = model();
     let model = model.to_str().unwrap();
     fails_with(&["rerank", "--model", model, "--backend", "cuda"], 2, &["--backend", "flex"]);
@@ -39,7 +40,7 @@ fn bad_usage_ends_with_two_and_says_what_to_do() {
         &["--max-length", "256"],
     );
     fails_with(&["rerank", "--model", model, "--top-n", "0"], 2, &["--top-n"]);
-    fails_with(&["run"], 2, &["kafka.brokers", "model.path"]);
+    fails_with(&["run", "--model", "/nowhere"], 2, &["kafka.brokers", "model.path"]);
     fails_with(&["run", "--config", "/nowhere.toml"], 2, &["/nowhere.toml"]);
 }
 

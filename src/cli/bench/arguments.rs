@@ -41,9 +41,17 @@ pub(in crate::cli) struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 struct ModelFlags {
-    /// A Hugging Face directory with config.json, tokenizer.json and model.safetensors.
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
+    /// A model's name on the Hugging Face hub, or a directory with config.json, tokenizer.json and
+    /// model.safetensors; a directory that exists wins.
+    #[arg(long, value_name = "ID|DIR")]
+    model: Option<String>,
+    /// Branch, tag or commit of a model of the hub.
+    #[arg(long, value_name = "REVISION")]
+    revision: Option<String>,
+    /// A file of scores that the model must give before it is measured; tools/expected_scores.py
+    /// writes one.
+    #[arg(long, value_name = "FILE")]
+    expected: Option<PathBuf>,
     /// What computes: flex (CPU), ndarray (CPU, slower), wgpu (Vulkan, Metal, DX12).
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
@@ -76,6 +84,8 @@ impl Arguments {
         let flags = &self.model;
         let mut sources = self.config.sources(&ModelArguments {
             model: flags.model.clone(),
+            revision: flags.revision.clone(),
+            expected: flags.expected.clone(),
             backend: flags.backend.clone(),
             precision: flags.precision.clone(),
             max_length,

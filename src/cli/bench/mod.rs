@@ -16,7 +16,7 @@ use self::report::Report;
 use self::scores::Scores;
 use self::sets::Sets;
 use super::input::Inputs;
-use super::{CliError, progress};
+use super::{CliError, models, progress};
 use crate::engine::{self, Engine};
 use crate::telemetry;
 
@@ -39,7 +39,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
         return Err(CliError::NoPairs { path: arguments.input.display().to_string() });
     }
     let engine_settings = for_bench(settings.engine);
-    let Started { engine, seconds: start_seconds } = start(engine_settings.clone()).await?;
+    let model = models::obtain(settings.model.clone(), &logs).await?;
+    let Started { engine, seconds: start_seconds } =
+        start(model.clone(), engine_settings.clone()).await?;
+    models::prove(engine.as_ref(), &model, &settings.model, engine_settings.precision).await?;
 
     let bar = progress::bar(Some(0));
     logs.keep_clear_of(bar.clone());
@@ -72,11 +75,11 @@ fn for_bench(settings: engine::Settings) -> engine::Settings {
     engine::Settings { cache_pairs_max: 0, ..settings }
 }
 
-async fn start(settings: engine::Settings) -> Result<Started, CliError> {
+async fn start(model: engine::Model, settings: engine::Settings) -> Result<Started, CliError> {
     // Reading weights and warming up block for seconds.
     let started = tokio::task::spawn_blocking(move || {
         let since = Instant::now();
-        let engine = Arc::new(Engine::start(&settings).map_err(CliError::Engine)?);
+        let engine = Arc::new(Engine::start(&model, &settings).map_err(CliError::Engine)?);
         Ok(Started { engine, seconds: since.elapsed().as_secs_f64() })
     });
     started.await.map_err(panicked)?

@@ -15,7 +15,7 @@ use super::signals::Shutdown;
 use super::{CliError, ModelArguments, start};
 use crate::config::{self, Config, Sources};
 use crate::kafka::{InProcessCluster, KafkaSink, KafkaSource};
-use crate::telemetry::{self, Counts};
+use crate::telemetry::{self, Counts, Logs};
 use crate::worker::Worker;
 
 /// Sets that are timed at most; the mock broker forgets what is over 5 MiB a partition.
@@ -36,16 +36,17 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let cluster = InProcessCluster::start(&[]).map_err(CliError::Kafka)?;
     let (config, _model) = configure(&arguments.model, &cluster)?;
-    telemetry::init(&config.reranking.telemetry).map_err(CliError::Telemetry)?;
+    let logs = telemetry::init(&config.reranking.telemetry).map_err(CliError::Telemetry)?;
     let mut shutdown = Shutdown::listen().map_err(CliError::Signals)?;
     tokio::select! {
-        shown = demonstrate(config, usize::from(arguments.sets)) => shown,
+        shown = demonstrate(config, usize::from(arguments.sets), &logs) => shown,
         () = shutdown.asked() => Ok(()),
     }
 }
 
-async fn demonstrate(config: Config, sets: usize) -> Result<(), CliError> {
-    let reranker = start::reranker(config.reranking.clone(), Arc::new(Counts::default())).await?;
+async fn demonstrate(config: Config, sets: usize, logs: &Logs) -> Result<(), CliError> {
+    let counts = Arc::new(Counts::default());
+    let (reranker, _) = start::reranker(config.reranking.clone(), counts, logs).await?;
     let reranker = Arc::new(reranker);
     let counts = Arc::clone(reranker.counts());
     let source = KafkaSource::start(&config.kafka).map_err(CliError::Kafka)?;
@@ -87,7 +88,7 @@ fn configure(
     } else {
         print(
             "The model is a test fixture with random weights, so this order means nothing; \
-             --model DIR takes a real one.\n",
+             --model ID or --model DIR takes a real one.\n",
         )?;
         let (folder, path) = fixture::unpack().map_err(CliError::Temporary)?;
         flags.push(("model.path".to_owned(), path.display().to_string(), "demo"));

@@ -64,7 +64,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let logs = telemetry::init(&settings.telemetry).map_err(CliError::Telemetry)?;
     let bytes_max = settings.limits.record_bytes_max;
     let inputs = Inputs::open(&arguments.files)?;
-    let reranker = Arc::new(start::reranker(settings, Arc::new(Counts::default())).await?);
+    let (reranker, _) = start::reranker(settings, Arc::new(Counts::default()), &logs).await?;
+    let reranker = Arc::new(reranker);
 
     if inputs.waits_for_a_person() && io::stderr().is_terminal() {
         let hint =

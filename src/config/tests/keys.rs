@@ -8,6 +8,8 @@ fn other(key: &str, kind: Kind, raw: &Raw) -> String {
     match (key, kind) {
         ("kafka.brokers", _) => "other:9092".to_owned(),
         ("model.path", _) => "src".to_owned(),
+        ("model.sha256", _) => "0f".repeat(32),
+        ("model.expected", _) => "deny.toml".to_owned(),
         (key, _) if key.ends_with("_file") || key.ends_with("tokenizer") => "deny.toml".to_owned(),
         ("context.template", _) => "{{ id }}".to_owned(),
         ("log.filter", _) => "debug".to_owned(),
@@ -34,6 +36,7 @@ fn other(key: &str, kind: Kind, raw: &Raw) -> String {
 fn base(key: &str) -> Given {
     let given = Given::default().file(COMPLETE);
     match key {
+        "model.revision" => given.flag("model.id", "owner/model"),
         "kafka.security.ca_file" => given.flag("kafka.security.tls", "true"),
         "kafka.security.certificate_file" | "kafka.security.key_file" => given
             .flag("kafka.security.tls", "true")

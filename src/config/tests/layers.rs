@@ -121,7 +121,6 @@ fn mistakes_of_all_layers_are_reported_together() {
         "kafka.group: is an integer, not text",
         "kafka.broker: is not a key",
         "rank.top_n: is 0, out of range",
-        "model.path: is missing",
         "kafka.brokers: is missing",
     ];
     assert_eq!(given.problems(), expected);

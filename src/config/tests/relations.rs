@@ -1,4 +1,5 @@
 use super::{COMPLETE, Given};
+use crate::hub::Source;
 
 fn problems(text: &str) -> Vec<String> {
     Given::default().file(COMPLETE).layered(text).problems()
@@ -236,6 +237,46 @@ fn transactions_keep_order_by_themselves_and_take_their_time_from_the_deadline()
     assert_eq!(config.kafka.delivery, crate::kafka::Delivery::ExactlyOnce);
     let reserve = std::time::Duration::from_millis(20 + 100);
     assert_eq!(config.reranking.deadlines.reserve, reserve);
+}
+
+#[test]
+fn a_model_is_named_or_lies_in_a_directory() {
+    let named = |text: &str| Given::default().layered(text).raw().reranking().unwrap().model.source;
+    let Source::Named { id, revision } = named("") else { panic!("the default is a name") };
+    assert_eq!(id.as_str(), "cross-encoder/ms-marco-MiniLM-L6-v2");
+    assert!(revision.unwrap().is_commit(), "pinned");
+    // The default's revision is not that of another model.
+    let Source::Named { id, revision } = named("model.id=owner/other") else { panic!("a name") };
+    assert_eq!((id.as_str(), revision), ("owner/other", None));
+    assert_eq!(named("model.path=."), Source::Directory(".".into()));
+    let cases = [
+        ("model.id=owner/x model.path=.", "model.id: stands beside model.path"),
+        ("model.path=. model.revision=main", "model.revision: has no effect with model.path"),
+        ("model.id=../x", "model.id: \"../x\" is neither"),
+        ("model.id=owner/x model.revision=..", "model.revision: \"..\" is not a revision"),
+        ("model.sha256=abc", "model.sha256: is \"abc\", which is not a SHA-256"),
+        ("model.expected=/nowhere", "model.expected: /nowhere cannot be read"),
+    ];
+    for (text, expected) in cases {
+        let problems = problems(text);
+        assert!(problems.len() == 1 && problems[0].starts_with(expected), "{text}: {problems:?}");
+    }
+}
+
+#[test]
+fn a_layer_that_names_a_model_says_all_of_it() {
+    let file = "[kafka]\nbrokers = \"b:1\"\n[model]\nid = \"owner/x\"\nrevision = \"v1\"\nprecision = \"int8\"\n";
+    let given = || Given::default().file(file);
+    let warned = given().worker().warnings;
+    assert!(warned.iter().any(|warning| warning.contains("v1 of owner/x")), "{warned:?}");
+    let by_flag = given().flag("model.path", ".").worker().reranking;
+    assert_eq!(by_flag.model.source, Source::Directory(".".into()));
+    assert_eq!(by_flag.engine.precision, crate::engine::Precision::Int8, "not of one model only");
+    let revised = given().variable("CROSSRANK__MODEL__REVISION", "v2").worker().reranking.model;
+    let Source::Named { id, revision } = revised.source else { panic!("a name") };
+    assert_eq!((id.as_str(), revision.unwrap().as_str()), ("owner/x", "v2"));
+    let pinned = given().flag("model.revision", &"0f".repeat(20)).worker().warnings;
+    assert!(!pinned.iter().any(|warning| warning.contains("model.revision")), "{pinned:?}");
 }
 
 #[test]

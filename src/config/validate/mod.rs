@@ -1,6 +1,7 @@
 //! Relations between keys, and what a value refers to: files, topics, templates.
 
 mod kafka;
+mod model;
 mod reranking;
 mod worker;
 

@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::time::Duration;
 
 use super::Check;
@@ -8,13 +7,15 @@ use crate::{context, engine, rank, telemetry, wire, worker};
 /// `[CLS] query [SEP] passage [SEP]`
 const SPECIAL_TOKENS: usize = 3;
 pub(super) fn checked(check: &mut Check<'_>) -> Option<Reranking> {
+    let model = super::model::checked(check);
     let engine = engine(check);
     let limits = limits(check);
     let context = context(check);
     let telemetry = telemetry(check);
     let values = &check.raw.values;
     Some(Reranking {
-        engine: engine?,
+        model: model?,
+        engine,
         limits,
         cuts: rank::Cuts { top_n: values.rank.top_n, min_score: values.rank.min_score },
         context,
@@ -28,7 +29,7 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Reranking> {
     })
 }
 
-fn engine(check: &mut Check<'_>) -> Option<engine::Settings> {
+fn engine(check: &mut Check<'_>) -> engine::Settings {
     let raw::Values { model, engine, .. } = &check.raw.values;
     if let Some(pair) = model.tokens_max {
         let query = model.query_tokens_max;
@@ -39,12 +40,7 @@ fn engine(check: &mut Check<'_>) -> Option<engine::Settings> {
             "set it to a quarter of model.tokens_max or so",
         );
     }
-    match &model.path {
-        None => check.missing("model.path", "a model directory", Some("--model DIR")),
-        Some(path) => directory(check, path),
-    }
-    Some(engine::Settings {
-        model: model.path.clone()?,
+    engine::Settings {
         backend: match model.backend {
             raw::Backend::Flex => engine::Backend::Flex,
             raw::Backend::NdArray => engine::Backend::NdArray,
@@ -65,7 +61,7 @@ fn engine(check: &mut Check<'_>) -> Option<engine::Settings> {
             queue_tokens_max: engine.queue_tokens_max,
         },
         cache_pairs_max: engine.cache_pairs_max,
-    })
+    }
 }
 
 fn kernels(kernels: raw::Kernels) -> engine::Kernels {
@@ -79,15 +75,6 @@ fn kernels(kernels: raw::Kernels) -> engine::Kernels {
         raw::Kernels::Neon => Kernels::For(InstructionSet::Neon),
         raw::Kernels::Portable => Kernels::For(InstructionSet::Portable),
     }
-}
-
-fn directory(check: &mut Check<'_>, path: &Path) {
-    let wrong = match std::fs::read_dir(path) {
-        Ok(_) => return,
-        Err(error) => format!("{} cannot be read: {error}", path.display()),
-    };
-    let remedy = "name a directory with config.json, tokenizer.json and model.safetensors";
-    check.problem("model.path", wrong, remedy);
 }
 
 fn limits(check: &mut Check<'_>) -> wire::Limits {

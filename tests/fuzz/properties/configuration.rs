@@ -12,8 +12,9 @@ use super::{fuel, memory};
 /// The line between the file, the variables and the flags of an input.
 const NEXT: &str = "\n====\n";
 /// Keys that name a file or a folder.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
     "model.path",
+    "model.expected",
     "context.tokenizer",
     "kafka.security.ca_file",
     "kafka.security.certificate_file",

@@ -1,0 +1,44 @@
+use crate::cli::{CliError, progress};
+use crate::engine::{Model, Precision, Scorer};
+use crate::hub::{self, Choice, Proof};
+use crate::telemetry::Logs;
+
+/// The chosen model on this machine, with a progress bar where it is fetched.
+pub(super) async fn obtain(choice: Choice, logs: &Logs) -> Result<Model, CliError> {
+    let bar = progress::download();
+    logs.keep_clear_of(bar.bar().clone());
+    let obtained = tokio::task::spawn_blocking(move || {
+        let obtained = choice.obtain(&bar);
+        bar.bar().finish_and_clear();
+        obtained
+    });
+    let obtained = obtained.await;
+    let obtained = obtained.map_err(|error| CliError::Panicked { reason: error.to_string() })?;
+    let model = obtained.map_err(CliError::Hub)?;
+    if let Some(name) = &model.name {
+        let (directory, revision) = (model.directory.display(), name.revision.as_str());
+        tracing::info!(model = name.id, revision, %directory, "model found");
+    }
+    Ok(model)
+}
+
+/// Compares the model's scores with those that it is known to give. `None` where there are none, or they are not to
+/// be compared.
+pub(super) async fn prove(
+    scorer: &impl Scorer,
+    model: &Model,
+    choice: &Choice,
+    precision: Precision,
+) -> Result<Option<Proof>, CliError> {
+    let expected = choice.self_test.expected(model).map_err(CliError::Expected)?;
+    let Some(expected) = expected else { return Ok(None) };
+    let tolerance = choice.self_test.tolerance.unwrap_or_else(|| hub::tolerance(precision));
+    let proof = hub::prove(scorer, &expected, tolerance).await.map_err(CliError::Proof)?;
+    tracing::info!(
+        difference = proof.difference,
+        tolerance,
+        pairs = proof.pairs,
+        "self-test passed: {proof}"
+    );
+    Ok(Some(proof))
+}
