@@ -4,7 +4,9 @@ mod support;
 
 use crossrank_model::{PairTokenizer, TextTokenizer, TokenLimits};
 use serde_json::Value;
-use support::{FIXTURES, fixture, golden, golden_pairs, shared, skipped, tokenizer};
+use support::{
+    FIXTURES, OddPair, families, fixture, golden, golden_pairs, shared, skipped, tokenizer,
+};
 
 #[test]
 fn pairs_agree_with_transformers() {
@@ -12,6 +14,23 @@ fn pairs_agree_with_transformers() {
         for (pair, expected) in golden_pairs(name).into_iter().zip(golden(name).pairs) {
             assert_eq!(pair.ids, expected.ids, "{name}: {}", expected.passage);
             assert_eq!(pair.types, expected.types, "{name}: {}", expected.passage);
+        }
+    }
+}
+
+#[test]
+fn pairs_of_odd_texts_agree_with_the_tokenizers_package() {
+    for name in families() {
+        let tokenizer = tokenizer(name);
+        let text = std::fs::read_to_string(fixture(name).join("tokens.json")).unwrap();
+        let pairs: Vec<OddPair> = serde_json::from_str(&text).unwrap();
+        assert!(pairs.len() > 10 && pairs.iter().any(|p| p.passage.len() * p.repeat >= 100_000));
+        for OddPair { query, passage, repeat, ids, types } in pairs {
+            let asked = tokenizer.query(&query).unwrap();
+            assert!(!asked.truncated, "{name}: {query:?}");
+            let pair = tokenizer.pair(&asked, &passage.repeat(repeat)).unwrap();
+            assert_eq!(pair.ids, ids, "{name}: {query:?}, {passage:?} times {repeat}");
+            assert_eq!(pair.types, types, "{name}: {query:?}, {passage:?} times {repeat}");
         }
     }
 }

@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -19,11 +19,11 @@ fn good() -> Value {
     })
 }
 
-fn parse(config: &Value) -> Result<BertConfig, ConfigError> {
-    BertConfig::parse(Path::new("dir/config.json"), config.to_string().as_bytes())
+fn parse(config: &Value) -> Result<ModelConfig, ConfigError> {
+    ModelConfig::parse(Path::new("dir/config.json"), config.to_string().as_bytes())
 }
 
-fn with(field: &str, value: Value) -> Result<BertConfig, ConfigError> {
+fn with(field: &str, value: Value) -> Result<ModelConfig, ConfigError> {
     let mut config = good();
     config[field] = value;
     parse(&config)
@@ -38,21 +38,13 @@ fn refused(field: &str, value: Value) {
 
 #[test]
 fn every_size_and_option_is_read() {
-    assert_eq!(
-        parse(&good()).unwrap(),
-        BertConfig {
-            vocab_size: 30522,
-            hidden_size: 384,
-            layers: 6,
-            heads: 12,
-            intermediate_size: 1536,
-            positions: 512,
-            types: 2,
-            layer_norm_eps: 1e-12,
-            activation: Activation::GeluErf,
-            quantized: false,
-        }
-    );
+    let config = parse(&good()).unwrap();
+    let sizes = [config.vocab_size, config.hidden_size, config.intermediate_size, config.layers];
+    assert_eq!(sizes, [30522, 384, 1536, 6]);
+    assert_eq!([config.heads, config.positions, config.types], [12, 512, 2]);
+    assert_eq!(config.layer_norm_eps, 1e-12);
+    assert_eq!(config.activation, Activation::GeluErf);
+    assert!(!config.quantized);
     assert_eq!(with("layer_norm_eps", json!(0.1)).unwrap().layer_norm_eps, 0.1);
     for act in ["gelu_new", "gelu_pytorch_tanh"] {
         assert_eq!(with("hidden_act", json!(act)).unwrap().activation, Activation::GeluTanh);
@@ -127,7 +119,7 @@ fn an_activation_on_top_of_the_logit_must_be_identity_or_sigmoid() {
 #[test]
 fn a_file_that_is_no_object_is_an_error() {
     for text in ["", "{", "[]", "{\"a\": 1}}", "\u{0}"] {
-        let error = BertConfig::parse(Path::new("c"), text.as_bytes()).unwrap_err();
+        let error = ModelConfig::parse(Path::new("c"), text.as_bytes()).unwrap_err();
         assert!(matches!(error, ConfigError::Json { .. }), "{text}: {error}");
     }
 }

@@ -1,5 +1,8 @@
-//! Attention of one pair: no padding, no mask, one head after the other.
+//! Attention of one pair: no padding, one head after the other.
 
+use std::ops::Range;
+
+use super::distance::DistanceBias;
 use super::linear::Rows;
 use super::math;
 use super::scratch::HeadRoom;
@@ -17,7 +20,7 @@ const MASK: [f32; 2 * PANEL] = {
     mask
 };
 
-/// Each query row attends to all rows of the pair.
+/// Each query row attends to the rows of the pair, or to those near it.
 pub(super) struct Attend<'a> {
     /// `[queries, hidden]`: the first rows of the pair.
     pub(super) queries: Rows<'a>,
@@ -27,6 +30,10 @@ pub(super) struct Attend<'a> {
     pub(super) heads: usize,
     /// Numbers of a head.
     pub(super) width: usize,
+    /// How many tokens to either side a query sees; all, where there is none.
+    pub(super) window: Option<usize>,
+    /// What is added to the scores.
+    pub(super) bias: Option<&'a DistanceBias>,
     /// `[queries, hidden]`.
     pub(super) context: &'a mut [f32],
     pub(super) room: &'a mut HeadRoom,
@@ -55,9 +62,29 @@ impl Kernel for Attend<'_> {
             let mut row = 0;
             for rows in heights(self.queries.rows, S::TILE_ROWS) {
                 let queries = &self.queries.values[row * self.queries.stride + first..];
-                let tile = Tile { rows, width, tokens, columns };
+                let seen = match self.window {
+                    None => 0..tokens,
+                    Some(window) => {
+                        let start = row.saturating_sub(window) / PANEL * PANEL;
+                        start..tokens.min((row + rows).saturating_add(window))
+                    }
+                };
+                let tile = Tile { rows, width, tokens, columns, start: seen.start, end: seen.end };
                 score(simd, tile, queries, self.queries.stride, keys, weights);
+                if let Some(bias) = self.bias {
+                    for (row, query) in weights.chunks_exact_mut(columns).zip(row..row + rows) {
+                        bias.add(head, query, seen.start, &mut row[seen.clone()]);
+                    }
+                }
+                let beyond = self.window.map(|window| Beyond { window, row });
+                if let Some(beyond) = beyond {
+                    beyond.fill(tile, weights, f32::NEG_INFINITY);
+                }
                 let shares = soften(simd, tile, weights);
+                if let Some(beyond) = beyond {
+                    // An exponential of minus infinity is next to nothing; times a huge value, it is not.
+                    beyond.fill(tile, weights, 0.0);
+                }
                 let context = &mut self.context[row * hidden + first..];
                 mix(simd, tile, weights, &shares, values, context, hidden);
                 row += rows;
@@ -74,6 +101,41 @@ struct Tile {
     tokens: usize,
     /// Tokens, filled up to whole panels.
     columns: usize,
+    /// The first key that counts, at the start of a panel, and the one behind the last.
+    start: usize,
+    end: usize,
+}
+
+/// What lies outside the window of each query of a tile.
+#[derive(Clone, Copy)]
+struct Beyond {
+    window: usize,
+    /// The tile's first query.
+    row: usize,
+}
+
+// === impl Tile ===
+
+impl Tile {
+    /// The columns of the panels in which keys count.
+    fn panels(&self) -> Range<usize> {
+        self.start..self.end.next_multiple_of(PANEL)
+    }
+}
+
+// === impl Beyond ===
+
+impl Beyond {
+    #[inline(always)]
+    fn fill(self, tile: Tile, weights: &mut [f32], value: f32) {
+        let Range { start, end } = tile.panels();
+        let rows = weights.chunks_exact_mut(tile.columns).take(tile.rows);
+        for (weights, query) in rows.zip(self.row..) {
+            let behind = (query + self.window).saturating_add(1).min(end);
+            weights[start..query.saturating_sub(self.window).max(start)].fill(value);
+            weights[behind..end].fill(value);
+        }
+    }
 }
 
 /// Keys `[tokens, width]` → panels of `[width, PANEL]`, each number times `scale`, the last filled up with zeros.
@@ -119,8 +181,10 @@ fn score<S: Simd>(
     keys: &[f32],
     weights: &mut [f32],
 ) {
-    for (index, panel) in keys.chunks_exact(tile.width * PANEL).enumerate() {
-        let column = index * PANEL;
+    let Range { start, end } = tile.panels();
+    let panels = keys[start * tile.width..end * tile.width].chunks_exact(tile.width * PANEL);
+    for (index, panel) in panels.enumerate() {
+        let column = start + index * PANEL;
         let count = (tile.tokens - column).min(PANEL);
         let tile = FloatTile {
             rows: tile.rows,
@@ -143,6 +207,7 @@ fn score<S: Simd>(
 fn soften<S: Simd>(simd: S, tile: Tile, weights: &mut [f32]) -> [f32; ROWS_MAX] {
     let mut shares = [0.0; ROWS_MAX];
     for (row, share) in weights.chunks_exact_mut(tile.columns).zip(&mut shares).take(tile.rows) {
+        let row = &mut row[tile.panels()];
         let mut largest = simd.splat(f32::NEG_INFINITY);
         for at in (0..row.len()).step_by(S::LANES) {
             // SAFETY: a row is a multiple of PANEL long, and so of LANES.
@@ -180,16 +245,16 @@ fn mix<S: Simd>(
         let first = index * PANEL;
         let product = FloatTile {
             rows: tile.rows,
-            depth: tile.tokens,
-            a: weights.as_ptr(),
+            depth: tile.end - tile.start,
+            a: weights[tile.start..].as_ptr(),
             a_stride: tile.columns,
-            panel: panel.as_ptr(),
+            panel: panel[tile.start * PANEL..].as_ptr(),
             start: MASK.as_ptr(),
             sums: sums.0.as_mut_ptr(),
             sums_stride: PANEL,
         };
-        // SAFETY: weights are ROWS_MAX rows of `columns`, of which `tokens` are read; a panel is a slice of
-        // what is read; sums have room for ROWS_MAX rows.
+        // SAFETY: weights are ROWS_MAX rows of `columns`, of which those from `start` to `end`, at most `tokens`,
+        // are read; a panel has a row for each token; sums have room for ROWS_MAX rows.
         unsafe { product.compute(simd) };
         let count = (tile.width - first).min(PANEL);
         for (row, sums) in sums.0.chunks_exact(PANEL).take(tile.rows).enumerate() {

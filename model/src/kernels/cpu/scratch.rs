@@ -14,6 +14,7 @@ pub(super) struct Room(Vec<Line>);
 /// The rooms of one thread, each named after what stands in it.
 #[derive(Default)]
 pub(super) struct Scratch {
+    pub(super) normed: Room,
     pub(super) projected: Room,
     pub(super) context: Room,
     pub(super) inner: Room,

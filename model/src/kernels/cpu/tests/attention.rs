@@ -62,6 +62,8 @@ impl Pair {
             values: rows(2, self.tokens()),
             heads: self.heads,
             width: self.width,
+            window: None,
+            bias: None,
             context: output.get_mut(),
             room,
         });
