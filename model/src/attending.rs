@@ -18,8 +18,8 @@ pub(crate) struct Attending {
 #[derive(Clone, Debug)]
 pub(crate) enum DistanceTables {
     Unseen,
-    Rotary([Tensor<2>; 2]),
-    Bias(Tensor<2>),
+    Rotary(Box<[Tensor<2>; 2]>),
+    Bias(Box<Tensor<2>>),
     Packed(Arc<cpu::Distance>),
 }
 
@@ -30,11 +30,11 @@ impl Attending {
     pub(crate) fn attention(&self) -> Attention<Dispatch> {
         let distance = match &self.distance {
             DistanceTables::Unseen => Distance::Unseen,
-            DistanceTables::Rotary([cos, sin]) => Distance::Rotary {
-                cos: cos.clone().into_dispatch(),
-                sin: sin.clone().into_dispatch(),
-            },
-            DistanceTables::Bias(bias) => Distance::Bias(bias.clone().into_dispatch()),
+            DistanceTables::Rotary(tables) => {
+                let [cos, sin] = (**tables).clone().map(Tensor::into_dispatch);
+                Distance::Rotary { cos, sin }
+            }
+            DistanceTables::Bias(bias) => Distance::Bias((**bias).clone().into_dispatch()),
             DistanceTables::Packed(packed) => Distance::Packed(Arc::clone(packed)),
         };
         Attention { heads: self.heads, window: self.window, distance }
@@ -57,9 +57,9 @@ impl DistanceTables {
             cpu::Distance::Unseen => Self::Unseen,
             cpu::Distance::Rotary(rotary) => {
                 let rows = rotary.cos.len() / rotary.half;
-                Self::Rotary([&rotary.cos, &rotary.sin].map(|table| tensor(table, rows)))
+                Self::Rotary(Box::new([&rotary.cos, &rotary.sin].map(|table| tensor(table, rows))))
             }
-            cpu::Distance::Bias(bias) => Self::Bias(tensor(&bias.values, heads)),
+            cpu::Distance::Bias(bias) => Self::Bias(Box::new(tensor(&bias.values, heads))),
         }
     }
 }

@@ -102,7 +102,7 @@ impl CrossEncoder {
     /// int8 already ([`crate::quantize`]).
     pub fn load(dir: &Path, device: &Device, precision: Precision) -> Result<Self, LoadError> {
         let config_json = files::read(dir, files::CONFIG)?;
-        let config = ModelConfig::parse(&dir.join(files::CONFIG), &config_json)?;
+        let config = ModelConfig::parse(dir, &config_json)?;
         let tokenizer_json = files::read(dir, files::TOKENIZER)?;
         let weights = Weights::open(dir)?;
         let tokens_max = config::tokens_max(dir, &config)?;
@@ -113,10 +113,11 @@ impl CrossEncoder {
         };
         Ok(Self {
             network: Network::load(&config, weights, device, calibration.as_ref())?,
+            revision: files::revision(dir, &config_json, &tokenizer_json, &config.module_files)?
+                .into(),
             tokens_max,
             config,
             device: device.clone(),
-            revision: files::revision(dir, &config_json, &tokenizer_json)?.into(),
             name: name_of(dir).into(),
         })
     }

@@ -50,7 +50,7 @@ pub fn quantize(from: &Path, to: &Path) -> Result<(), QuantizeError> {
     }
     let config_json = files::read(from, files::CONFIG).map_err(LoadError::from)?;
     let path = from.join(files::CONFIG);
-    let config = ModelConfig::parse(&path, &config_json).map_err(LoadError::from)?;
+    let config = ModelConfig::parse(from, &config_json).map_err(LoadError::from)?;
     if config.quantized {
         return Err(QuantizeError::Already(from.to_path_buf()));
     }
@@ -64,22 +64,32 @@ pub fn quantize(from: &Path, to: &Path) -> Result<(), QuantizeError> {
     });
     let file = safetensors::serialize(views, None).expect("sizes are right and names are unique");
 
-    let mut written = vec![
-        (files::CONFIG, marked(&path, &config_json)?),
-        (files::TOKENIZER, tokenizer_json),
-        (files::WEIGHTS, file),
+    let mut written: Vec<(PathBuf, Vec<u8>)> = vec![
+        (files::CONFIG.into(), marked(&path, &config_json)?),
+        (files::TOKENIZER.into(), tokenizer_json),
+        (files::WEIGHTS.into(), file),
     ];
-    written.extend(tokenizer_config.map(|bytes| (files::TOKENIZER_CONFIG, bytes)));
+    written.extend(tokenizer_config.map(|bytes| (files::TOKENIZER_CONFIG.into(), bytes)));
+    for name in [files::SENTENCE_BERT, files::SENTENCE_TRANSFORMERS] {
+        let bytes = files::read_optional(from, name).map_err(LoadError::from)?;
+        written.extend(bytes.map(|bytes| (name.into(), bytes)));
+    }
+    for name in config.module_files {
+        let bytes = files::read_module(from, &name).map_err(LoadError::from)?;
+        written.push((name, bytes));
+    }
     write(to, &written)
 }
 
 /// Makes the directory `to` of these files: whole, or not at all.
-fn write(to: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), QuantizeError> {
+fn write(to: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<(), QuantizeError> {
     let aside = aside(to);
     fs::create_dir(&aside).map_err(|source| failed(&aside, source))?;
     let fill = || {
         for (name, bytes) in files {
             let path = aside.join(name);
+            let folder = path.parent().unwrap_or(&aside);
+            fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
             fs::write(&path, bytes).map_err(|source| failed(&path, source))?;
         }
         fs::rename(&aside, to).map_err(|source| failed(to, source))

@@ -61,5 +61,6 @@ pub(super) fn encoder(fields: &mut Fields, names: Names) -> Result<ModelConfig, 
         pooling: Pooling::First,
         head: Vec::new(),
         quantized: false,
+        module_files: Vec::new(),
     })
 }

@@ -60,5 +60,6 @@ pub(super) fn read(fields: &mut Fields) -> Result<ModelConfig, ConfigError> {
         pooling: Pooling::First,
         head: vec![Stage::dense("pre_classifier", hidden_size, relu), Stage::logit("classifier")],
         quantized: false,
+        module_files: Vec::new(),
     })
 }

@@ -6,6 +6,7 @@ use super::{Names, Projection};
 use crate::config::common::{activation, epsilon};
 use crate::config::{
     Biases, ConfigError, Distances, Fields, HeadActivation, ModelConfig, NormPlace, Pooling, Stage,
+    StageNorm,
 };
 
 const NAMES: Names = Names {
@@ -58,9 +59,16 @@ pub(super) fn read(fields: &mut Fields) -> Result<ModelConfig, ConfigError> {
     }
     let classifier_activation = activation(fields, "classifier_activation")?;
     let norm_bias = fields.flag("norm_bias", false)?;
+    let layer_norm_eps = epsilon(fields, "norm_eps", 1e-5)?;
+    let head_norm = StageNorm {
+        folder: None,
+        name: "head.norm".to_owned(),
+        bias: norm_bias,
+        epsilon: layer_norm_eps,
+    };
     let dense = Stage {
         bias: fields.flag("classifier_bias", false)?,
-        norm: Some("head.norm".to_owned()),
+        norm: Some(head_norm),
         ..Stage::dense("head.dense", hidden_size, HeadActivation::Of(classifier_activation))
     };
     Ok(ModelConfig {
@@ -74,7 +82,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<ModelConfig, ConfigError> {
         positions: fields.size("max_position_embeddings", None)?,
         positions_before: 0,
         types: 0,
-        layer_norm_eps: epsilon(fields, "norm_eps", 1e-5)?,
+        layer_norm_eps,
         activation: activation(fields, "hidden_activation")?,
         gated: true,
         norm_place: NormPlace::Before,
@@ -87,6 +95,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<ModelConfig, ConfigError> {
         pooling: pooling(fields)?,
         head: vec![dense, Stage::logit("classifier")],
         quantized: false,
+        module_files: Vec::new(),
     })
 }
 

@@ -7,10 +7,3 @@ pub(crate) enum Activation {
     GeluTanh,
     Relu,
 }
-
-/// Between the stages of a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HeadActivation {
-    Tanh,
-    Of(Activation),
-}

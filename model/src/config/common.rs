@@ -116,7 +116,8 @@ pub(super) fn off(fields: &mut Fields) -> Result<(), ConfigError> {
     fields.may_be("auto_map", Value::is_null, "models without code of their own")
 }
 
-fn is_off(value: &Value) -> bool {
+/// False, null, or empty.
+pub(super) fn is_off(value: &Value) -> bool {
     match value {
         Value::Bool(on) => !on,
         Value::Array(items) => items.is_empty(),
@@ -133,22 +134,25 @@ pub(super) fn one_label(fields: &mut Fields) -> Result<(), ConfigError> {
     fields.must_be("id2label", |v| v.as_object().is_some_and(|labels| labels.len() == 1), supported)
 }
 
-/// What sentence-transformers applies to a logit. Scores are raw logits here, and a sigmoid of them
-/// is what readers are given, so only those two are the checkpoint's own meaning.
+/// What sentence-transformers writes into `config.json`.
 pub(super) fn sentence_transformers(fields: &mut Fields) -> Result<(), ConfigError> {
-    fn known(activation: &Value) -> bool {
-        activation.is_null()
-            || activation.as_str().is_some_and(|path| {
-                ["Identity", "Sigmoid"].iter().any(|name| path.rsplit('.').next() == Some(name))
-            })
-    }
-    let supported = "Identity or Sigmoid (a logit and its sigmoid are what is reported)";
-    fields.may_be("sbert_ce_default_activation_function", known, supported)?;
+    known_activation(fields, "sbert_ce_default_activation_function")?;
     if let Some(mut own) = fields.object("sentence_transformers")? {
-        own.may_be("activation_fn", known, supported)?;
+        known_activation(&mut own, "activation_fn")?;
         own.finish(&["version"])?;
     }
     Ok(())
+}
+
+/// What sentence-transformers applies to a logit. Scores are raw logits here, and a sigmoid of them
+/// is what readers are given, so only those two are the checkpoint's own meaning.
+pub(super) fn known_activation(fields: &mut Fields, field: &str) -> Result<(), ConfigError> {
+    let known = |activation: &Value| {
+        let name = activation.as_str().and_then(|path| path.rsplit('.').next());
+        name.is_some_and(|name| ["Identity", "Sigmoid"].contains(&name))
+    };
+    let supported = "Identity or Sigmoid (a logit and its sigmoid are what is reported)";
+    fields.may_be(field, known, supported)
 }
 
 /// The epsilon of layer normalisation, under the name that the architecture has for it.

@@ -9,16 +9,19 @@
 mod activation;
 pub(crate) mod common;
 mod fields;
+mod modules;
 mod network;
 
 use std::path::{Path, PathBuf};
 
 use crate::arch;
 use crate::files::{self, FileError};
-pub(crate) use activation::{Activation, HeadActivation};
+pub(crate) use activation::Activation;
 pub(crate) use common::quantization;
 pub(crate) use fields::Fields;
-pub(crate) use network::{Biases, Distances, ModelConfig, NormPlace, Pooling, Stage};
+pub(crate) use network::{
+    Biases, Distances, HeadActivation, ModelConfig, NormPlace, Pooling, Stage, StageNorm,
+};
 
 /// Larger sizes are a broken file.
 const SIZE_MAX: usize = 1 << 24;
@@ -81,19 +84,23 @@ pub enum ConfigError {
 impl ModelConfig {
     /// Checks the `config.json` of a model directory.
     pub(crate) fn read(dir: &Path) -> Result<Self, ConfigError> {
-        let bytes = files::read(dir, files::CONFIG)?;
-        Self::parse(&dir.join(files::CONFIG), &bytes)
+        Self::parse(dir, &files::read(dir, files::CONFIG)?)
     }
 
-    /// Checks the text of the file at `path`.
-    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
-        let mut fields = Fields::parse(path, bytes)?;
-        let architecture = arch::of(&mut fields)?;
+    /// Checks the text of the file, and what else `dir` says of the network.
+    pub(crate) fn parse(dir: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
+        let mut fields = Fields::parse(&dir.join(files::CONFIG), bytes)?;
+        let (architecture, has_head) = arch::of(&mut fields)?;
         common::off(&mut fields)?;
         let quantized = common::quantized(&mut fields)?;
-        common::one_label(&mut fields)?;
+        if has_head {
+            common::one_label(&mut fields)?;
+        } else {
+            // Labels of a head that is not there.
+            ["id2label", "num_labels"].iter().for_each(|field| drop(fields.take(field)));
+        }
         common::sentence_transformers(&mut fields)?;
-        let config = (architecture.read)(&mut fields)?;
+        let mut config = (architecture.read)(&mut fields)?;
         if !config.hidden_size.is_multiple_of(config.heads) {
             return Err(fields.unsupported(
                 architecture.heads_field,
@@ -102,7 +109,13 @@ impl ModelConfig {
             ));
         }
         fields.finish(common::HARMLESS)?;
-        Ok(Self { quantized, ..config })
+        config.quantized = quantized;
+        modules::check_settings(dir)?;
+        if has_head {
+            return Ok(config);
+        }
+        config.names.prefix = "";
+        modules::complete(dir, config)
     }
 }
 

@@ -1,4 +1,6 @@
-use super::{Activation, HeadActivation};
+use std::path::PathBuf;
+
+use super::Activation;
 use crate::arch::Names;
 
 /// What a network is, whatever its architecture.
@@ -31,6 +33,8 @@ pub(crate) struct ModelConfig {
     pub(crate) head: Vec<Stage>,
     /// The weights that matter for speed are int8 already.
     pub(crate) quantized: bool,
+    /// What the head is made of beside `config.json` and the weights, in sentence-transformers' layout.
+    pub(crate) module_files: Vec<PathBuf>,
 }
 
 /// Where a layer normalises: behind each half and its residual, or in front of each half.
@@ -77,16 +81,34 @@ pub(crate) enum Pooling {
     Mean,
 }
 
+/// Between the stages of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeadActivation {
+    Tanh,
+    Of(Activation),
+}
+
 /// One stage of a head: `norm(activation(x W + b))`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Stage {
+    /// Where its weights are, if not with all others.
+    pub(crate) folder: Option<PathBuf>,
     /// Of its linear layer.
     pub(crate) name: String,
     pub(crate) outputs: usize,
     pub(crate) bias: bool,
     pub(crate) activation: Option<HeadActivation>,
-    /// The layer normalisation's name.
-    pub(crate) norm: Option<String>,
+    pub(crate) norm: Option<StageNorm>,
+}
+
+/// A stage's layer normalisation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StageNorm {
+    /// Where its weights are, if not with all others.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) name: String,
+    pub(crate) bias: bool,
+    pub(crate) epsilon: f64,
 }
 
 // === impl Biases ===
@@ -101,11 +123,12 @@ impl Stage {
     /// A hidden layer.
     pub(crate) fn dense(name: &str, outputs: usize, activation: HeadActivation) -> Self {
         let (name, activation) = (name.to_owned(), Some(activation));
-        Self { name, outputs, bias: true, activation, norm: None }
+        Self { folder: None, name, outputs, bias: true, activation, norm: None }
     }
 
     /// The last stage.
     pub(crate) fn logit(name: &str) -> Self {
-        Self { name: name.to_owned(), outputs: 1, bias: true, activation: None, norm: None }
+        let name = name.to_owned();
+        Self { folder: None, name, outputs: 1, bias: true, activation: None, norm: None }
     }
 }

@@ -20,7 +20,7 @@ fn good() -> Value {
 }
 
 fn parse(config: &Value) -> Result<ModelConfig, ConfigError> {
-    ModelConfig::parse(Path::new("dir/config.json"), config.to_string().as_bytes())
+    ModelConfig::parse(Path::new("dir"), config.to_string().as_bytes())
 }
 
 fn with(field: &str, value: Value) -> Result<ModelConfig, ConfigError> {

@@ -152,16 +152,26 @@ impl StoredNorm {
         width: usize,
         config: &ModelConfig,
     ) -> Result<Self, WeightsError> {
+        Self::take_with(weights, name, width, config.biases.norm, config.layer_norm_eps)
+    }
+
+    /// As [`StoredNorm::take`], with an epsilon of its own.
+    pub(crate) fn take_with(
+        weights: &mut Weights,
+        name: &str,
+        width: usize,
+        has_beta: bool,
+        epsilon: f64,
+    ) -> Result<Self, WeightsError> {
         let shape = [width];
         // Files converted from TensorFlow say gamma and beta.
         let gamma =
             weights.take_either(&format!("{name}.weight"), &format!("{name}.gamma"), shape)?;
-        let has_beta = config.biases.norm;
         let beta = match has_beta {
             true => weights.take_either(&format!("{name}.bias"), &format!("{name}.beta"), shape)?,
             false => vec![0.0; width],
         };
-        Ok(Self { gamma, beta, has_beta, epsilon: config.layer_norm_eps })
+        Ok(Self { gamma, beta, has_beta, epsilon })
     }
 
     /// The layer as tensors of a file.

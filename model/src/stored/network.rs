@@ -1,11 +1,12 @@
 //! What a checkpoint's file holds, part by part, under its architecture's names.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{StoredFile, StoredLinear, StoredNorm};
 use crate::arch::Projection;
 use crate::calibration::Amplitudes;
-use crate::config::{Distances, HeadActivation, ModelConfig, Pooling, Stage};
+use crate::config::{Distances, HeadActivation, ModelConfig, NormPlace, Pooling, Stage, StageNorm};
 use crate::kernels::cpu::{Distance, DistanceBias, Rotary};
 use crate::weights::{Weights, WeightsError};
 
@@ -283,8 +284,8 @@ fn is_first_only(config: &ModelConfig, index: usize) -> bool {
 
 fn has_attention_norm(config: &ModelConfig, index: usize) -> bool {
     match config.norm_place {
-        crate::config::NormPlace::After => true,
-        crate::config::NormPlace::Before => index > 0,
+        NormPlace::After => true,
+        NormPlace::Before => index > 0,
     }
 }
 
@@ -307,13 +308,18 @@ impl StoredHead {
             .map(|name| StoredNorm::take(weights, &names.whole(name), width, config))
             .transpose()?;
         let mut stages = Vec::with_capacity(config.head.len());
-        for Stage { name, outputs, bias, activation, norm } in &config.head {
-            let linear = StoredLinear::take(weights, &[name], [width, *outputs], *bias)?;
+        for Stage { folder, name, outputs, bias, activation, norm } in &config.head {
+            let shape = [width, *outputs];
+            let linear = from(weights, folder.as_deref(), |weights| {
+                StoredLinear::take(weights, &[name], shape, *bias)
+            })?;
             width = *outputs;
-            let norm = norm
-                .as_ref()
-                .map(|name| StoredNorm::take(weights, name, width, config))
-                .transpose()?;
+            let norm = norm.as_ref().map(|StageNorm { folder, name, bias, epsilon }| {
+                from(weights, folder.as_deref(), |weights| {
+                    StoredNorm::take_with(weights, name, width, *bias, *epsilon)
+                })
+            });
+            let norm = norm.transpose()?;
             stages.push(StoredStage { linear, activation: *activation, norm });
         }
         Ok(Self { final_norm, stages })
@@ -323,11 +329,28 @@ impl StoredHead {
         if let (Some(name), Some(norm)) = (config.names.final_norm, &self.final_norm) {
             norm.store(&config.names.whole(name), file);
         }
+        // What is in folders of its own stays there.
         for (stored, stage) in self.stages.iter().zip(&config.head) {
-            stored.linear.store(&[&stage.name], file);
-            if let (Some(name), Some(norm)) = (&stage.norm, &stored.norm) {
-                norm.store(name, file);
+            if stage.folder.is_none() {
+                stored.linear.store(&[&stage.name], file);
+            }
+            let own = stage.norm.as_ref().filter(|norm| norm.folder.is_none());
+            if let (Some(own), Some(norm)) = (own, &stored.norm) {
+                norm.store(&own.name, file);
             }
         }
     }
+}
+
+/// Takes something from the weights, or all that is in a folder of its own.
+fn from<T>(
+    weights: &mut Weights,
+    folder: Option<&Path>,
+    take: impl FnOnce(&mut Weights) -> Result<T, WeightsError>,
+) -> Result<T, WeightsError> {
+    let Some(folder) = folder else { return take(weights) };
+    let mut own = Weights::open(folder)?;
+    let taken = take(&mut own)?;
+    own.finish(&[])?;
+    Ok(taken)
 }

@@ -13,7 +13,7 @@ use crossrank_model::{
 use serde::Deserialize;
 
 /// Checkpoints in `fixtures/`, each with `golden.json`.
-pub(crate) const FIXTURES: [&str; 12] = [
+pub(crate) const FIXTURES: [&str; 13] = [
     "tiny-bert",
     "tiny-bert-f16",
     "tiny-bert-bf16",
@@ -26,6 +26,7 @@ pub(crate) const FIXTURES: [&str; 12] = [
     "tiny-mpnet",
     "tiny-modernbert",
     "tiny-modernbert-mean",
+    "tiny-modernbert-modules",
 ];
 
 /// Those of architectures beside BERT, each with `tokens.json`.
