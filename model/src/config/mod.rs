@@ -89,7 +89,18 @@ impl ModelConfig {
 
     /// Checks the text of the file, and what else `dir` says of the network.
     pub(crate) fn parse(dir: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
-        let mut fields = Fields::parse(&dir.join(files::CONFIG), bytes)?;
+        let (mut config, has_head) = Self::parse_file(&dir.join(files::CONFIG), bytes)?;
+        modules::check_settings(dir)?;
+        if has_head {
+            return Ok(config);
+        }
+        config.names.prefix = "";
+        modules::complete(dir, config)
+    }
+
+    /// Checks the text of the file at `path`; also says whether the network has a head of its own.
+    fn parse_file(path: &Path, bytes: &[u8]) -> Result<(Self, bool), ConfigError> {
+        let mut fields = Fields::parse(path, bytes)?;
         let (architecture, has_head) = arch::of(&mut fields)?;
         common::off(&mut fields)?;
         let quantized = common::quantized(&mut fields)?;
@@ -110,12 +121,7 @@ impl ModelConfig {
         }
         fields.finish(common::HARMLESS)?;
         config.quantized = quantized;
-        modules::check_settings(dir)?;
-        if has_head {
-            return Ok(config);
-        }
-        config.names.prefix = "";
-        modules::complete(dir, config)
+        Ok((config, has_head))
     }
 }
 
