@@ -10,8 +10,8 @@ use std::sync::Arc;
 use crate::config::{ModelConfig, NormPlace};
 use crate::encoder::LoadError;
 use crate::kernels::cpu::{
-    self, Attention, Distance, FeedForward, Input, Isa, NormSlices, Normalize, Observer,
-    PackedLinear, Rows, SelfAttention,
+    self, Attention, Distance, FeedForward, Input, Isa, Normalize, Observer, PackedLinear, Rows,
+    SelfAttention,
 };
 use crate::packed::PackedBatch;
 use crate::stored::{
@@ -129,7 +129,7 @@ impl<'a> Calibration<'a> {
     pub(crate) fn pass(
         &mut self,
         layer: &StoredLayer,
-        (distance, window): (&Arc<Distance>, Option<usize>),
+        (distance, window): &(Arc<Distance>, Option<usize>),
     ) -> Amplitudes {
         let mut seen = Amplitudes::default();
         let hidden = self.config.hidden_size;
@@ -147,7 +147,7 @@ impl<'a> Calibration<'a> {
             }
         };
         let (output, up, down) = (packed(&layer.output), packed(&layer.up), packed(&layer.down));
-        let attention = Attention { heads: self.config.heads, window, distance };
+        let attention = Attention { heads: self.config.heads, window: *window, distance };
         let attention = SelfAttention { qkv: &qkv, output: &output, norm, attention };
         attention.run(self.isa, &mut self.x, self.offsets, &mut seen);
         let (activation, gated) = (self.config.activation, self.config.gated);
@@ -182,12 +182,6 @@ impl Observer for Amplitudes {
                 *largest = largest.max(value.abs());
             }
         }
-    }
-}
-
-impl StoredNorm {
-    fn slices(&self) -> NormSlices<'_> {
-        NormSlices { gamma: &self.gamma, beta: &self.beta, epsilon: self.epsilon as f32 }
     }
 }
 

@@ -4,7 +4,7 @@ use burn::backend::Dispatch;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use crate::attending::{Attending, DistanceTables};
+use crate::attending::{Attending, Tables};
 use crate::calibration::Calibration;
 use crate::config::{Activation, ModelConfig, NormPlace, Pooling};
 use crate::device::Device;
@@ -89,18 +89,17 @@ impl Network {
         let mut calibration =
             calibration.map(|batch| Calibration::start(config, &embeddings, batch));
         let embeddings = Embeddings::new(embeddings, config, device);
-        let [global, local] =
-            distances.kinds().map(|distance| DistanceTables::new(distance, config.heads, device));
+        let mut tables = Tables::default();
         let mut layers = Vec::with_capacity(config.layers);
         // Layer by layer, so that no more than one is in memory twice.
         for index in 0..config.layers {
             let mut stored = StoredLayer::take(config, &mut weights, index)?;
             if let Some(calibration) = &mut calibration {
-                let inputs = calibration.pass(&stored, distances.of(config, index));
+                let inputs = calibration.pass(&stored, &distances.of(config, index, &stored));
                 stored.quantize(&inputs);
             }
-            let (_, window) = distances.of(config, index);
-            let distance = if window.is_some() { local.clone() } else { global.clone() };
+            let (distance, window) = distances.of(config, index, &stored);
+            let distance = tables.of(&distance, config, device);
             let attending = Attending { heads: config.heads, window, distance };
             layers.push(Layer::new(stored, attending, config, device));
         }

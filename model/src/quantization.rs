@@ -112,7 +112,7 @@ fn quantized(from: &Path, config: &ModelConfig) -> Result<StoredFile, LoadError>
     distances.store(config, &mut file);
     for index in 0..config.layers {
         let mut layer = StoredLayer::take(config, &mut weights, index)?;
-        let inputs = calibration.pass(&layer, distances.of(config, index));
+        let inputs = calibration.pass(&layer, &distances.of(config, index, &layer));
         layer.quantize(&inputs);
         layer.store(config, index, &mut file);
     }

@@ -13,7 +13,8 @@ pub(super) const NAMES: Names = Names {
     positions: Some("embeddings.position_embeddings.weight"),
     embeddings_norm: "embeddings.LayerNorm",
     embeddings_projection: None,
-    distance_bias: None,
+    distances: None,
+    distances_norm: None,
     layer: "encoder.layer",
     projection: Projection::Separate([
         "attention.self.query",

@@ -3,6 +3,7 @@
 //! That is all in which they differ: a network is built from one description ([`ModelConfig`]).
 
 mod bert;
+mod deberta_v2;
 mod distilbert;
 mod electra;
 mod modernbert;
@@ -75,6 +76,13 @@ const ALL: &[Architecture] = &[
         model_type: "mpnet",
         heads_field: HEADS,
         read: mpnet::read,
+    },
+    Architecture {
+        class: "DebertaV2ForSequenceClassification",
+        headless: None,
+        model_type: "deberta-v2",
+        heads_field: HEADS,
+        read: deberta_v2::read,
     },
 ];
 

@@ -6,7 +6,7 @@ use crate::config::{ConfigError, Distances, Fields, HeadActivation, ModelConfig,
 const NAMES: Names = Names {
     prefix: "mpnet.",
     types: None,
-    distance_bias: Some("encoder.relative_attention_bias.weight"),
+    distances: Some("encoder.relative_attention_bias.weight"),
     projection: Projection::Separate(["attention.attn.q", "attention.attn.k", "attention.attn.v"]),
     output: "attention.attn.o",
     attention_norm: "attention.LayerNorm",

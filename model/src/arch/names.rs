@@ -10,8 +10,10 @@ pub(crate) struct Names {
     pub(crate) embeddings_norm: &'static str,
     /// From embedding to hidden size, where they differ.
     pub(crate) embeddings_projection: Option<&'static str>,
-    /// A number for each bucket of distances and each head.
-    pub(crate) distance_bias: Option<&'static str>,
+    /// What the layers share for each bucket of distances.
+    pub(crate) distances: Option<&'static str>,
+    /// What normalises it.
+    pub(crate) distances_norm: Option<&'static str>,
     /// In front of a layer's number.
     pub(crate) layer: &'static str,
     pub(crate) projection: Projection,

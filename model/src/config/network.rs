@@ -61,6 +61,15 @@ pub(crate) enum Distances {
     Unseen,
     /// A number for each head and bucket of distances, the same in all layers.
     Buckets(usize),
+    /// Rows of a table, one for each bucket of distances, are projected as the tokens are, by each layer.
+    Disentangled {
+        /// Buckets to either side.
+        span: usize,
+        /// Distances up to this far have buckets of growing width, those beyond share the last.
+        distance_max: usize,
+        /// Whether the table is normalised.
+        normalized: bool,
+    },
     /// Queries and keys are turned. Layers are global, or see a window of tokens.
     Rotary {
         global_theta: f64,

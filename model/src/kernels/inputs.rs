@@ -74,6 +74,14 @@ pub(crate) enum Distance<B: Backend> {
     },
     /// `[heads, 2 * positions - 1]`.
     Bias(FloatTensor<B>),
+    Disentangled {
+        /// `[rows, hidden]`.
+        keys: FloatTensor<B>,
+        /// `[rows, hidden]`.
+        queries: FloatTensor<B>,
+        /// The row of each distance, `[2 * positions - 1]`.
+        rows: IntTensor<B>,
+    },
     /// For kernels.
     Packed(Arc<cpu::Distance>),
 }

@@ -155,9 +155,11 @@ fn attentions(device: &Device) -> Vec<(String, Attention<Dispatch>)> {
     let bias = cpu::DistanceBias { positions: 512, values };
     let kinds = [cpu::Distance::Unseen, cpu::Distance::Rotary(rotary), cpu::Distance::Bias(bias)];
     let mut all = Vec::new();
-    for (kind, distance) in ["", "rotary ", "bias "].iter().zip(kinds.map(Arc::new)) {
+    for (kind, distance) in
+        ["", "rotary ", "bias ", "disentangled "].iter().zip(kinds.map(Arc::new))
+    {
         for window in [None, Some(0), Some(5), Some(40)] {
-            let distance = DistanceTables::new(&distance, HEADS, device);
+            let distance = DistanceTables::new(&distance, [HEADS, HIDDEN], device);
             let attending = Attending { heads: HEADS, window, distance };
             all.push((format!("{kind}{window:?}"), attending.attention()));
         }

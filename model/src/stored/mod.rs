@@ -1,12 +1,14 @@
 //! A model's parts as its file holds them, before a device takes them.
 
+mod distances;
 mod network;
 
 use crate::config::ModelConfig;
-use crate::kernels::cpu::Int8Rows;
+use crate::kernels::cpu::{Int8Rows, NormSlices};
 use crate::weights::{Weights, WeightsError};
+pub(crate) use distances::StoredDistances;
 pub(crate) use network::{
-    StoredDistances, StoredEmbeddings, StoredHead, StoredLayer, StoredProjection, StoredStage,
+    StoredEmbeddings, StoredHead, StoredLayer, StoredProjection, StoredStage,
 };
 
 /// What stands behind a quantised layer's name, beside its int8 `weight`.
@@ -172,6 +174,11 @@ impl StoredNorm {
             false => vec![0.0; width],
         };
         Ok(Self { gamma, beta, has_beta, epsilon })
+    }
+
+    /// As kernels take it.
+    pub(crate) fn slices(&self) -> NormSlices<'_> {
+        NormSlices { gamma: &self.gamma, beta: &self.beta, epsilon: self.epsilon as f32 }
     }
 
     /// The layer as tensors of a file.

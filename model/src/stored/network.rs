@@ -1,17 +1,12 @@
 //! What a checkpoint's file holds, part by part, under its architecture's names.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::{StoredFile, StoredLinear, StoredNorm};
 use crate::arch::Projection;
 use crate::calibration::Amplitudes;
-use crate::config::{Distances, HeadActivation, ModelConfig, NormPlace, Pooling, Stage, StageNorm};
-use crate::kernels::cpu::{Distance, DistanceBias, Rotary};
+use crate::config::{HeadActivation, ModelConfig, NormPlace, Pooling, Stage, StageNorm};
 use crate::weights::{Weights, WeightsError};
-
-/// Distances up to this far have buckets of growing width, those beyond share the last.
-const BUCKETS_DISTANCE_MAX: f32 = 128.0;
 
 /// Word, type and position of each token.
 pub(crate) struct StoredEmbeddings {
@@ -24,14 +19,6 @@ pub(crate) struct StoredEmbeddings {
     pub(crate) norm: StoredNorm,
     /// Embedding → hidden.
     pub(crate) projection: Option<StoredLinear>,
-}
-
-/// What the layers share: what attention knows of distances.
-pub(crate) struct StoredDistances {
-    /// `[buckets, heads]`.
-    table: Option<Vec<f32>>,
-    global: Arc<Distance>,
-    local: Arc<Distance>,
 }
 
 /// One encoder layer.
@@ -115,75 +102,6 @@ impl StoredEmbeddings {
             projection.store(&[&names.whole(name)], file);
         }
     }
-}
-
-// === impl StoredDistances ===
-
-impl StoredDistances {
-    pub(crate) fn take(config: &ModelConfig, weights: &mut Weights) -> Result<Self, WeightsError> {
-        let ModelConfig { names, heads, positions, .. } = *config;
-        let half = config.hidden_size / heads / 2;
-        let shared = |table, distance| {
-            let global = Arc::new(distance);
-            Self { table, local: Arc::clone(&global), global }
-        };
-        match (&config.distances, names.distance_bias) {
-            (&Distances::Rotary { global_theta, local_theta, .. }, _) => {
-                let turned =
-                    |theta| Arc::new(Distance::Rotary(Rotary::new(theta, half, positions)));
-                Ok(Self { table: None, global: turned(global_theta), local: turned(local_theta) })
-            }
-            (&Distances::Buckets(buckets), Some(name)) => {
-                let table = weights.take(&names.whole(name), [buckets, heads])?;
-                let values = by_distance(&table, [buckets, heads], positions);
-                let bias = Distance::Bias(DistanceBias { positions, values });
-                Ok(shared(Some(table), bias))
-            }
-            (Distances::Unseen | Distances::Buckets(_), _) => Ok(shared(None, Distance::Unseen)),
-        }
-    }
-
-    /// What global layers know, and what local ones do.
-    pub(crate) fn kinds(&self) -> [&Arc<Distance>; 2] {
-        [&self.global, &self.local]
-    }
-
-    /// What layer `index` knows, and how many tokens to either side it sees.
-    pub(crate) fn of(&self, config: &ModelConfig, index: usize) -> (&Arc<Distance>, Option<usize>) {
-        match &config.distances {
-            Distances::Rotary { window, local, .. } if local[index] => (&self.local, Some(*window)),
-            _ => (&self.global, None),
-        }
-    }
-
-    pub(crate) fn store(&self, config: &ModelConfig, file: &mut StoredFile) {
-        if let (Some(name), Some(table)) = (config.names.distance_bias, &self.table) {
-            let shape = [table.len() / config.heads, config.heads];
-            file.floats(config.names.whole(name), &shape, table);
-        }
-    }
-}
-
-/// A table of `[buckets, heads]` as `[heads, 2 * positions - 1]`, a number for each distance of key from query.
-///
-/// Raffel et al., Exploring the Limits of Transfer Learning, 2020: half the buckets for keys in front, half for those
-/// behind; of each half, half for one distance each, and half for distances that grow with their logarithm.
-fn by_distance(table: &[f32], [buckets, heads]: [usize; 2], positions: usize) -> Vec<f32> {
-    let (half, exact) = (buckets / 2, buckets / 4);
-    let bucket = |distance: isize| {
-        let size = distance.unsigned_abs();
-        let own = if size < exact {
-            size
-        } else {
-            let share =
-                (size as f32 / exact as f32).ln() / (BUCKETS_DISTANCE_MAX / exact as f32).ln();
-            (exact + (share * (half - exact) as f32) as usize).min(half - 1)
-        };
-        if distance > 0 { half + own } else { own }
-    };
-    let distances = 1 - positions as isize..positions as isize;
-    let head = |head: usize| distances.clone().map(move |d| table[bucket(d) * heads + head]);
-    (0..heads).flat_map(head).collect()
 }
 
 // === impl StoredLayer ===

@@ -13,7 +13,7 @@ use crossrank_model::{
 use serde::Deserialize;
 
 /// Checkpoints in `fixtures/`, each with `golden.json`.
-pub(crate) const FIXTURES: [&str; 13] = [
+pub(crate) const FIXTURES: [&str; 14] = [
     "tiny-bert",
     "tiny-bert-f16",
     "tiny-bert-bf16",
@@ -24,6 +24,7 @@ pub(crate) const FIXTURES: [&str; 13] = [
     "tiny-distilbert",
     "tiny-electra",
     "tiny-mpnet",
+    "tiny-deberta-v2",
     "tiny-modernbert",
     "tiny-modernbert-mean",
     "tiny-modernbert-modules",

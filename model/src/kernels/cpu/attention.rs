@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::distance::DistanceBias;
+use super::disentangled::DisentangledHead;
+use super::distance::Distance;
 use super::linear::Rows;
 use super::math;
 use super::scratch::HeadRoom;
@@ -32,8 +33,7 @@ pub(super) struct Attend<'a> {
     pub(super) width: usize,
     /// How many tokens to either side a query sees; all, where there is none.
     pub(super) window: Option<usize>,
-    /// What is added to the scores.
-    pub(super) bias: Option<&'a DistanceBias>,
+    pub(super) distance: &'a Distance,
     /// `[queries, hidden]`.
     pub(super) context: &'a mut [f32],
     pub(super) room: &'a mut HeadRoom,
@@ -54,9 +54,17 @@ impl Kernel for Attend<'_> {
         let keys = self.room.keys.floats(columns * width);
         let values = self.room.values.floats(tokens * width.next_multiple_of(PANEL));
         let weights = self.room.weights.floats(ROWS_MAX * columns);
-        let scale = 1.0 / (width as f32).sqrt();
+        let mut disentangled = self.distance.disentangled().map(|positions| {
+            DisentangledHead::new(positions, hidden, tokens, &mut self.room.distance)
+        });
+        // Scores are sums of three products where content meets position.
+        let products = if disentangled.is_some() { 3.0 } else { 1.0 };
+        let scale = 1.0 / (products * width as f32).sqrt();
         for head in 0..self.heads {
             let first = head * width;
+            if let Some(positions) = &mut disentangled {
+                positions.start(simd, self.keys, first, width, scale);
+            }
             pack_keys(self.keys, first, width, scale, keys);
             pack_values(self.values, first, width, values);
             let mut row = 0;
@@ -71,7 +79,10 @@ impl Kernel for Attend<'_> {
                 };
                 let tile = Tile { rows, width, tokens, columns, start: seen.start, end: seen.end };
                 score(simd, tile, queries, self.queries.stride, keys, weights);
-                if let Some(bias) = self.bias {
+                if let Some(positions) = &mut disentangled {
+                    positions.add(simd, tile, row, queries, self.queries.stride, weights);
+                }
+                if let Some(bias) = self.distance.bias() {
                     for (row, query) in weights.chunks_exact_mut(columns).zip(row..row + rows) {
                         bias.add(head, query, seen.start, &mut row[seen.clone()]);
                     }
@@ -95,15 +106,15 @@ impl Kernel for Attend<'_> {
 
 /// Some query rows of one head.
 #[derive(Clone, Copy)]
-struct Tile {
-    rows: usize,
-    width: usize,
-    tokens: usize,
+pub(super) struct Tile {
+    pub(super) rows: usize,
+    pub(super) width: usize,
+    pub(super) tokens: usize,
     /// Tokens, filled up to whole panels.
-    columns: usize,
+    pub(super) columns: usize,
     /// The first key that counts, at the start of a panel, and the one behind the last.
-    start: usize,
-    end: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
 }
 
 /// What lies outside the window of each query of a tile.
@@ -140,7 +151,13 @@ impl Beyond {
 
 /// Keys `[tokens, width]` → panels of `[width, PANEL]`, each number times `scale`, the last filled up with zeros.
 #[inline(always)]
-fn pack_keys(keys: Rows<'_>, first: usize, width: usize, scale: f32, panels: &mut [f32]) {
+pub(super) fn pack_keys(
+    keys: Rows<'_>,
+    first: usize,
+    width: usize,
+    scale: f32,
+    panels: &mut [f32],
+) {
     for (index, panel) in panels.chunks_exact_mut(width * PANEL).enumerate() {
         let start = index * PANEL;
         let count = (keys.rows - start).min(PANEL);
@@ -173,7 +190,7 @@ fn pack_values(values: Rows<'_>, first: usize, width: usize, panels: &mut [f32])
 
 /// Query times keys, into `weights`, `[rows, columns]`.
 #[inline(always)]
-fn score<S: Simd>(
+pub(super) fn score<S: Simd>(
     simd: S,
     tile: Tile,
     queries: &[f32],

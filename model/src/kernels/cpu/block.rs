@@ -187,7 +187,7 @@ impl SelfAttention<'_> {
                 heads,
                 width: hidden / heads,
                 window,
-                bias: distance.bias(),
+                distance,
                 context: &mut context[first * hidden..][..tokens * hidden],
                 room: &mut scratch.head,
             });
@@ -264,7 +264,7 @@ impl FirstAttention<'_> {
                 heads,
                 width: hidden / heads,
                 window,
-                bias: distance.bias(),
+                distance,
                 context: &mut context[index * hidden..][..hidden],
                 room: &mut scratch.head,
             });

@@ -1,5 +1,7 @@
 //! What tells a token how far away another one is, where the embeddings do not.
 
+use std::ops::Range;
+
 use super::simd::{Kernel, Simd};
 
 /// What attention knows of the distance between two tokens.
@@ -11,6 +13,8 @@ pub(crate) enum Distance {
     Rotary(Rotary),
     /// Scores get something added.
     Bias(DistanceBias),
+    /// Queries meet the keys of distances, and keys their queries.
+    Disentangled(Disentangled),
 }
 
 /// Rotary embeddings (Su et al., RoFormer, 2021): number `i` of a head and number `i + half` are turned together.
@@ -32,6 +36,20 @@ pub(crate) struct DistanceBias {
     pub(crate) values: Vec<f32>,
 }
 
+/// Content that meets position (He et al., DeBERTa, 2021): to the score of a query and a key, that of the query and the
+/// key of their distance is added, and that of the key and the query of their distance.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Disentangled {
+    /// Tokens of the longest pair.
+    pub(crate) positions: usize,
+    /// The row of each distance, `[2 * positions - 1]`: falling, from that of the first key and the last query on.
+    pub(crate) rows: Vec<u32>,
+    /// `[rows, hidden]`.
+    pub(crate) keys: Vec<f32>,
+    /// `[rows, hidden]`.
+    pub(crate) queries: Vec<f32>,
+}
+
 /// Turns the queries and keys of one pair.
 pub(super) struct Turn<'a> {
     pub(super) rotary: &'a Rotary,
@@ -48,14 +66,21 @@ impl Distance {
     pub(super) fn rotary(&self) -> Option<&Rotary> {
         match self {
             Self::Rotary(rotary) => Some(rotary),
-            Self::Unseen | Self::Bias(_) => None,
+            Self::Unseen | Self::Bias(_) | Self::Disentangled(_) => None,
         }
     }
 
     pub(super) fn bias(&self) -> Option<&DistanceBias> {
         match self {
             Self::Bias(bias) => Some(bias),
-            Self::Unseen | Self::Rotary(_) => None,
+            Self::Unseen | Self::Rotary(_) | Self::Disentangled(_) => None,
+        }
+    }
+
+    pub(super) fn disentangled(&self) -> Option<&Disentangled> {
+        match self {
+            Self::Disentangled(disentangled) => Some(disentangled),
+            Self::Unseen | Self::Rotary(_) | Self::Bias(_) => None,
         }
     }
 }
@@ -87,6 +112,23 @@ impl DistanceBias {
         for (score, bias) in scores.iter_mut().zip(own) {
             *score += bias;
         }
+    }
+}
+
+// === impl Disentangled ===
+
+impl Disentangled {
+    /// The rows of `query` and its keys, from the first key on, `[tokens]`.
+    #[inline(always)]
+    pub(super) fn of(&self, query: usize, tokens: usize) -> &[u32] {
+        &self.rows[self.positions - 1 - query..][..tokens]
+    }
+
+    /// The rows that a pair of `tokens` has distances for.
+    pub(super) fn seen(&self, tokens: usize) -> Range<usize> {
+        let [last, first] = [self.positions + tokens - 2, self.positions - tokens]
+            .map(|distance| self.rows[distance] as usize);
+        last..first + 1
     }
 }
 

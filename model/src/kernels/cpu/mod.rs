@@ -9,7 +9,7 @@
 //! | [`quantize`] | activations in 8 bits |
 //! | [`linear`] | rows times weights |
 //! | [`attention`] | attention of one pair |
-//! | [`distance`] | rotary embeddings and distance biases |
+//! | [`distance`], [`disentangled`] | rotary embeddings, distance biases, scores of content and position |
 //! | [`norm`], [`math`] | layer normalisation; exponential and GELU |
 //! | [`gate`] | the gate of a feed-forward half |
 //! | [`block`] | the two halves of an encoder layer, put together from these |
@@ -21,6 +21,7 @@
 
 mod attention;
 mod block;
+mod disentangled;
 mod distance;
 mod gate;
 mod isa;
@@ -41,7 +42,7 @@ use crate::config::Activation;
 pub(crate) use block::{
     Attention, FeedForward, FirstAttention, Input, Normalize, Observer, SelfAttention,
 };
-pub(crate) use distance::{Distance, DistanceBias, Rotary};
+pub(crate) use distance::{Disentangled, Distance, DistanceBias, Rotary};
 pub use isa::InstructionSet;
 pub(crate) use isa::Isa;
 pub(crate) use linear::Rows;

@@ -33,6 +33,7 @@ pub(super) fn attend<B: Backend>(
         (Some(padding), Some(window)) => Some(B::bool_or(padding, window)),
         (padding, window) => padding.or(window),
     };
+    let mut scale = None;
     let (query, key, bias) = match &attention.distance {
         Distance::Unseen => (query, key, None),
         Distance::Rotary { cos, sin } => {
@@ -43,9 +44,16 @@ pub(super) fn attend<B: Backend>(
             let own = by_distance::<B>(bias, &query, queries, bucket.tokens);
             (query, key, Some(B::float_expand(own, shape())))
         }
+        Distance::Disentangled { keys, queries: asked, rows } => {
+            // Scores are sums of three products.
+            let factor = 1.0 / (3.0 * width as f64).sqrt();
+            scale = Some(factor);
+            let bias = disentangled::<B>([&query, &key], [keys, asked], rows);
+            (query, key, Some(B::float_mul_scalar(bias, factor.into())))
+        }
         Distance::Packed(_) => unreachable!("{NO_KERNELS}"),
     };
-    let options = AttentionModuleOptions { scale: None, softcap: None, is_causal: false };
+    let options = AttentionModuleOptions { scale, softcap: None, is_causal: false };
     let context = B::attention(query, key, value, mask, bias, options);
     let rows = B::float_swap_dims(context, 1, 2);
     B::float_reshape(rows, Shape::from([pairs * queries, heads * width]))
@@ -88,6 +96,37 @@ fn by_distance<B: Backend>(
     let places = B::int_reshape(places, Shape::from([queries * tokens]));
     let own = B::float_select(bias.clone(), 1, places);
     B::float_reshape(own, Shape::from([1, heads, queries, tokens]))
+}
+
+/// Scores of queries with the keys of positions, and of keys with their queries: `[pairs, heads, queries, tokens]`.
+fn disentangled<B: Backend>(
+    [query, key]: [&FloatTensor<B>; 2],
+    [keys, asked]: [&FloatTensor<B>; 2],
+    rows: &IntTensor<B>,
+) -> FloatTensor<B> {
+    let [pairs, heads, queries, width] = query.shape().dims();
+    let tokens = key.shape()[2];
+    let (count, middle) = (keys.shape()[0], rows.shape()[0] / 2);
+    let places = distances::<B>(query, queries, tokens);
+    let places = B::int_add_scalar(places, (middle as i64).into());
+    let places = B::int_reshape(places, Shape::from([queries * tokens]));
+    let places = B::int_select(rows.clone(), 0, places);
+    let places = B::int_reshape(places, Shape::from([1, 1, queries, tokens]));
+    let met = |content: &FloatTensor<B>, positions: &FloatTensor<B>| {
+        let own = B::float_reshape(positions.clone(), Shape::from([1, count, heads, width]));
+        // `[1, heads, width, rows]`
+        let own = B::float_transpose(B::float_swap_dims(own, 1, 2));
+        let own = B::float_expand(own, Shape::from([pairs, heads, width, count]));
+        B::float_matmul(content.clone(), own)
+    };
+    let pick = |scores: FloatTensor<B>, places: IntTensor<B>, shape: [usize; 2]| {
+        let all = Shape::from([pairs, heads, shape[0], shape[1]]);
+        B::float_gather(3, scores, B::int_expand(places, all))
+    };
+    let of_queries = pick(met(query, keys), places.clone(), [queries, tokens]);
+    let turned = B::int_swap_dims(places, 2, 3);
+    let of_keys = pick(met(key, asked), turned, [tokens, queries]);
+    B::float_add(of_queries, B::float_swap_dims(of_keys, 2, 3))
 }
 
 /// Turns `[pairs, heads, tokens, width]`: number `i` of a head together with number `i + width / 2`.

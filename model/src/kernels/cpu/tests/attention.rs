@@ -1,4 +1,5 @@
 use super::{Chance, Guarded, assert_rows_near, assert_same, sets};
+use crate::kernels::cpu::Distance;
 use crate::kernels::cpu::attention::Attend;
 use crate::kernels::cpu::isa::Isa;
 use crate::kernels::cpu::linear::Rows;
@@ -63,7 +64,7 @@ impl Pair {
             heads: self.heads,
             width: self.width,
             window: None,
-            bias: None,
+            distance: &Distance::Unseen,
             context: output.get_mut(),
             room,
         });
