@@ -4,6 +4,7 @@ mod support;
 
 use crossrank_model::{PairTokenizer, TextTokenizer, TokenLimits};
 use serde_json::Value;
+use support::copy::Copy;
 use support::{
     FIXTURES, OddPair, families, fixture, golden, golden_pairs, shared, skipped, tokenizer,
 };
@@ -88,6 +89,21 @@ fn special_tokens_in_the_text_are_text() {
         assert_eq!(separators, 2, "{spelt}: {:?}", pair.ids);
         assert_eq!(pair.ids.iter().filter(|&&id| id == 2).count(), 1, "{spelt}: {:?}", pair.ids);
     }
+}
+
+#[test]
+fn types_that_the_tokenizer_does_not_give_are_all_0() {
+    let copy = Copy::of("tiny-bert").edit_json("tokenizer_config.json", |config| {
+        config["model_input_names"] = serde_json::json!(["input_ids", "attention_mask"]);
+    });
+    let limits = TokenLimits { tokens_max: 64, query_tokens_max: 16 };
+    let pair = |dir| {
+        let tokenizer = PairTokenizer::load(dir, limits).unwrap();
+        tokenizer.pair(&tokenizer.query("who").unwrap(), "the one").unwrap()
+    };
+    let (with, without) = (pair(&fixture("tiny-bert")), pair(&copy.dir));
+    assert_eq!(with.ids, without.ids);
+    assert!(with.types.contains(&1) && without.types.iter().all(|&kind| kind == 0));
 }
 
 #[test]

@@ -148,5 +148,19 @@ pub(crate) fn tokens_max(dir: &Path, config: &ModelConfig) -> Result<usize, Conf
     Ok(config.positions.min(limit))
 }
 
+/// Whether the tokenizer's author means token types to reach the network.
+pub(crate) fn gives_types(dir: &Path) -> Result<bool, ConfigError> {
+    const FIELD: &str = "model_input_names";
+    let Some(bytes) = files::read_optional(dir, files::TOKENIZER_CONFIG)? else { return Ok(true) };
+    let mut fields = Fields::parse(&dir.join(files::TOKENIZER_CONFIG), &bytes)?;
+    match fields.take(FIELD) {
+        None => Ok(true),
+        Some(serde_json::Value::Array(names)) => {
+            Ok(names.iter().any(|name| name == "token_type_ids"))
+        }
+        Some(value) => Err(fields.unsupported(FIELD, &value, "a list of names")),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -61,7 +61,8 @@ impl PairTokenizer {
         let config = ModelConfig::read(dir)?;
         let path = dir.join(files::TOKENIZER);
         let tokenizer = parse(&path, &files::read(dir, files::TOKENIZER)?)?;
-        let template = Template::of(&path, &tokenizer, config.types)?;
+        let types = if config::gives_types(dir)? { config.types } else { 0 };
+        let template = Template::of(&path, &tokenizer, types)?;
         check_limits(limits, config::tokens_max(dir, &config)?, template.special_tokens())?;
         check_vocabulary(&path, &tokenizer, config.vocab_size)?;
         check_text_stays_text(&path, &tokenizer)?;

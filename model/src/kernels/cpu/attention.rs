@@ -213,8 +213,8 @@ pub(super) fn score<S: Simd>(
             sums: weights[column..].as_mut_ptr(),
             sums_stride: tile.columns,
         };
-        // SAFETY: `Rows::check` has counted the queries; a panel is a slice of what is read; weights are
-        // ROWS_MAX rows of `columns`, of which a panel fills PANEL.
+        // SAFETY: `Rows::check` has counted the queries; a panel is a slice of what is read; weights have room for
+        // the tile's rows of `columns`, of which a panel fills PANEL.
         unsafe { tile.compute(simd) };
     }
 }
