@@ -35,8 +35,11 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use crossrank_model::{Backend, CrossEncoder, Device, PackedBatch, Precision};
 
 use config::Activation;
-use kernels::cpu::{InstructionSet, Int8Rows, Isa, PackedLinear};
-use kernels::{Bucket, EncoderOps as _, LinearWeights, NormWeights, PairLayout, TokenRows};
+use kernels::cpu::{self, InstructionSet, Int8Rows, Isa, PackedLinear};
+use kernels::{
+    Attention, Bucket, Distance, EmbeddingTables, EncoderOps as _, LinearWeights, NormWeights,
+    Normalize, PairLayout, Table, TokenRows,
+};
 
 /// About what stays in a core's cache.
 const TOKENS: usize = 512;
@@ -107,6 +110,15 @@ impl Body {
         }
     }
 
+    /// Attention to all tokens of a pair.
+    fn attention(self) -> Attention<Flex> {
+        let distance = match self {
+            Self::Kernels(_) => Distance::Packed(Arc::new(cpu::Distance::Unseen)),
+            Self::Plain => Distance::Unseen,
+        };
+        Attention { heads: HEADS, window: None, distance }
+    }
+
     fn tokens(self) -> TokenRows<Flex> {
         let words = || (0..TOKENS).map(|token| token * 37 % 1000);
         let (types, positions) = (|| (0..TOKENS).map(|token| token % 2), || 0..TOKENS);
@@ -160,7 +172,8 @@ fn rows(rows: usize, columns: usize) -> FlexTensor {
 
 fn norm() -> NormWeights<Flex> {
     let (gamma, beta) = (numbers(HIDDEN, 0.5), numbers(HIDDEN, 0.5));
-    NormWeights { gamma: tensor(gamma, [HIDDEN]), beta: tensor(beta, [HIDDEN]), epsilon: 1e-12 }
+    let (gamma, beta) = (tensor(gamma, [HIDDEN]), tensor(beta, [HIDDEN]));
+    NormWeights { gamma, beta, epsilon: 1e-12, isa: None }
 }
 
 fn group<'a>(
@@ -203,12 +216,13 @@ fn attention(criterion: &mut Criterion) {
         for body in Body::all() {
             let qkv = body.linear([HIDDEN, 3 * HIDDEN], precision);
             let (output, layout) = (body.linear([HIDDEN, HIDDEN], precision), body.pairs());
-            let (x, norm) = (rows(PAIRS * PAIR_TOKENS, HIDDEN), norm());
+            let (x, norm) = (rows(PAIRS * PAIR_TOKENS, HIDDEN), Normalize::After(norm()));
+            let heads = body.attention();
             group.bench_function(body.name(), |bencher| {
                 bencher.iter(|| {
                     let (qkv, output) = (qkv.clone(), output.clone());
                     let (norm, layout) = (norm.clone(), layout.clone());
-                    Flex::self_attention(x.clone(), qkv, output, norm, layout, HEADS)
+                    Flex::self_attention(x.clone(), qkv, output, norm, layout, heads.clone())
                 });
             });
         }
@@ -223,11 +237,11 @@ fn feed_forward(criterion: &mut Criterion) {
         for body in Body::all() {
             let up = body.linear([HIDDEN, INNER], precision);
             let down = body.linear([INNER, HIDDEN], precision);
-            let (x, norm) = (rows(TOKENS, HIDDEN), norm());
+            let (x, norm) = (rows(TOKENS, HIDDEN), Normalize::After(norm()));
             group.bench_function(body.name(), |bencher| {
                 bencher.iter(|| {
                     let (up, down, norm) = (up.clone(), down.clone(), norm.clone());
-                    Flex::feed_forward(x.clone(), up, Activation::GeluErf, down, norm)
+                    Flex::feed_forward(x.clone(), up, Activation::GeluErf, false, down, norm)
                 });
             });
         }
@@ -243,7 +257,9 @@ fn embed(criterion: &mut Criterion) {
         group.bench_function(body.name(), |bencher| {
             bencher.iter(|| {
                 let [words, types, positions] = tables.clone();
-                Flex::embed(words, types, positions, tokens.clone(), norm.clone())
+                let (types, positions) = (Table::Rows(types), Table::Rows(positions));
+                let tables = EmbeddingTables { words, types, positions };
+                Flex::embed(tables, tokens.clone(), norm.clone())
             });
         });
     }

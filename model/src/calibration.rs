@@ -5,15 +5,18 @@
 //! Which channels those are depends on the weights, hardly on the text.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::arch::{StoredEmbeddings, StoredLayer, StoredProjection};
-use crate::config::BertConfig;
+use crate::config::{ModelConfig, NormPlace};
 use crate::encoder::LoadError;
 use crate::kernels::cpu::{
-    self, FeedForward, Input, Isa, NormSlices, Observer, PackedLinear, Rows, SelfAttention,
+    self, Attention, Distance, FeedForward, Input, Isa, Normalize, Observer, PackedLinear, Rows,
+    SelfAttention,
 };
 use crate::packed::PackedBatch;
-use crate::stored::{StoredLinear, StoredNorm, StoredWeights};
+use crate::stored::{
+    StoredEmbeddings, StoredLayer, StoredLinear, StoredNorm, StoredProjection, StoredWeights,
+};
 use crate::tokenizer::{PairTokenizer, TokenLimits};
 
 /// Queries and passages of the kinds that a reranker meets: prose, names, figures, code, short and long.
@@ -64,7 +67,7 @@ const TOKENS_MAX: usize = 128;
 /// A batch on its way through a network, in float32.
 pub(crate) struct Calibration<'a> {
     isa: Isa,
-    config: &'a BertConfig,
+    config: &'a ModelConfig,
     offsets: &'a [u32],
     /// `[tokens, hidden]`.
     x: Vec<f32>,
@@ -101,45 +104,65 @@ pub(crate) fn batch(dir: &Path, tokens_max: usize) -> Result<PackedBatch, LoadEr
 impl<'a> Calibration<'a> {
     /// Looks `batch` up in the embeddings.
     pub(crate) fn start(
-        config: &'a BertConfig,
+        config: &'a ModelConfig,
         embeddings: &StoredEmbeddings,
         batch: &'a PackedBatch,
     ) -> Self {
         let isa = Isa::best();
         let types: Vec<u32> = batch.types().iter().map(|&kind| u32::from(kind)).collect();
         let positions: Vec<u32> = batch.lengths().flat_map(|length| 0..length as u32).collect();
-        let tables = [
-            (embeddings.words.as_slice(), batch.ids()),
-            (&embeddings.types, types.as_slice()),
-            (&embeddings.positions, &positions),
-        ];
-        let mut x = vec![0.0; batch.tokens() * config.hidden_size];
-        cpu::embed(isa, tables, embeddings.norm.slices(), &mut x);
+        let mut tables = vec![(embeddings.words.as_slice(), batch.ids())];
+        tables.extend(embeddings.types.as_ref().map(|table| (table.as_slice(), &types[..])));
+        tables.extend(embeddings.token_positions(config).map(|table| (table, &positions[..])));
+        let mut x = vec![0.0; batch.tokens() * config.embedding_size];
+        cpu::embed(isa, &tables, embeddings.norm.slices(), &mut x);
+        if let Some(projection) = &embeddings.projection {
+            let mut wide = vec![0.0; batch.tokens() * config.hidden_size];
+            cpu::linear(isa, &x, &packed(projection), None, &mut wide);
+            x = wide;
+        }
         Self { isa, config, offsets: batch.offsets(), x }
     }
 
-    /// Goes through one layer, and tells how large its inputs were.
-    pub(crate) fn pass(&mut self, layer: &StoredLayer) -> Amplitudes {
+    /// Goes through one layer, which knows this much of distances and sees so many tokens to either side, and tells
+    /// how large its inputs were.
+    pub(crate) fn pass(
+        &mut self,
+        layer: &StoredLayer,
+        (distance, window): &(Arc<Distance>, Option<usize>),
+    ) -> Amplitudes {
         let mut seen = Amplitudes::default();
         let hidden = self.config.hidden_size;
+        let norm = self.place(layer.attention_norm.as_ref());
         let qkv = match &layer.projection {
             StoredProjection::All(qkv) => packed(qkv),
             // The last layer: what it does beyond its keys and values stays float32.
             StoredProjection::First { .. } => {
+                if let Normalize::Before(norm) = norm {
+                    cpu::normalize(self.isa, norm, &mut self.x);
+                }
                 let rows = self.x.len() / hidden;
                 seen.see(Input::Projection, Rows { values: &self.x, rows, stride: hidden });
                 return seen;
             }
         };
         let (output, up, down) = (packed(&layer.output), packed(&layer.up), packed(&layer.down));
-        let norm = layer.attended_norm.slices();
-        let attention =
-            SelfAttention { qkv: &qkv, output: &output, norm, heads: self.config.heads };
+        let attention = Attention { heads: self.config.heads, window: *window, distance };
+        let attention = SelfAttention { qkv: &qkv, output: &output, norm, attention };
         attention.run(self.isa, &mut self.x, self.offsets, &mut seen);
-        let (activation, norm) = (self.config.activation, layer.norm.slices());
-        let feed_forward = FeedForward { up: &up, activation, down: &down, norm };
+        let (activation, gated) = (self.config.activation, self.config.gated);
+        let norm = self.place(Some(&layer.norm));
+        let feed_forward = FeedForward { up: &up, activation, gated, down: &down, norm };
         feed_forward.run(self.isa, &mut self.x, &mut seen);
         seen
+    }
+
+    fn place<'n>(&self, norm: Option<&'n StoredNorm>) -> Normalize<'n> {
+        match (norm.map(StoredNorm::slices), self.config.norm_place) {
+            (Some(norm), NormPlace::After) => Normalize::After(norm),
+            (Some(norm), NormPlace::Before) => Normalize::Before(norm),
+            (None, _) => Normalize::Nowhere,
+        }
     }
 }
 
@@ -159,12 +182,6 @@ impl Observer for Amplitudes {
                 *largest = largest.max(value.abs());
             }
         }
-    }
-}
-
-impl StoredNorm {
-    fn slices(&self) -> NormSlices<'_> {
-        NormSlices { gamma: &self.gamma, beta: &self.beta, epsilon: self.epsilon as f32 }
     }
 }
 

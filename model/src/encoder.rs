@@ -3,12 +3,12 @@ use std::sync::Arc;
 
 use burn::tensor::ExecutionError;
 
-use crate::arch::Bert;
 use crate::calibration;
-use crate::config::{self, BertConfig, ConfigError};
+use crate::config::{self, ConfigError, ModelConfig};
 use crate::device::{Device, Precision};
 use crate::files::{self, FileError};
 use crate::layout::Layout;
+use crate::network::Network;
 use crate::packed::PackedBatch;
 use crate::tokenizer::TokenizerError;
 use crate::weights::{Weights, WeightsError};
@@ -18,8 +18,8 @@ use crate::weights::{Weights, WeightsError};
 /// Clones share the weights, so that each thread can have its own.
 #[derive(Clone, Debug)]
 pub struct CrossEncoder {
-    bert: Bert,
-    config: BertConfig,
+    network: Network,
+    config: ModelConfig,
     device: Device,
     tokens_max: usize,
     revision: Arc<str>,
@@ -102,7 +102,7 @@ impl CrossEncoder {
     /// int8 already ([`crate::quantize`]).
     pub fn load(dir: &Path, device: &Device, precision: Precision) -> Result<Self, LoadError> {
         let config_json = files::read(dir, files::CONFIG)?;
-        let config = BertConfig::parse(&dir.join(files::CONFIG), &config_json)?;
+        let config = ModelConfig::parse(dir, &config_json)?;
         let tokenizer_json = files::read(dir, files::TOKENIZER)?;
         let weights = Weights::open(dir)?;
         let tokens_max = config::tokens_max(dir, &config)?;
@@ -112,11 +112,12 @@ impl CrossEncoder {
             (Precision::Int8, false) => Some(calibration::batch(dir, tokens_max)?),
         };
         Ok(Self {
-            bert: Bert::load(&config, weights, device, calibration.as_ref())?,
+            network: Network::load(&config, weights, device, calibration.as_ref())?,
+            revision: files::revision(dir, &config_json, &tokenizer_json, &config.module_files)?
+                .into(),
             tokens_max,
             config,
             device: device.clone(),
-            revision: files::revision(dir, &config_json, &tokenizer_json)?.into(),
             name: name_of(dir).into(),
         })
     }
@@ -160,10 +161,11 @@ impl CrossEncoder {
     /// multiplication and an addition counted as two, embeddings and head left out. It measures the
     /// network, to compare implementations by: ours leaves out what the logit does not need.
     pub fn operations(&self, lengths: impl IntoIterator<Item = usize>) -> f64 {
-        let BertConfig { hidden_size, intermediate_size, layers, .. } = self.config;
+        let ModelConfig { hidden_size, intermediate_size, layers, .. } = self.config;
         let (hidden, intermediate) = (hidden_size as f64, intermediate_size as f64);
-        // Query, key, value and output; up and down.
-        let linears = 2.0 * (4.0 * hidden * hidden + 2.0 * hidden * intermediate);
+        // Query, key, value and output; up, perhaps a gate, and down.
+        let inner = if self.config.gated { 3.0 } else { 2.0 };
+        let linears = 2.0 * (4.0 * hidden * hidden + inner * hidden * intermediate);
         let pair = |length: usize| {
             let tokens = length as f64;
             // Each token with each: its scores, and the sum they weigh.
@@ -174,7 +176,7 @@ impl CrossEncoder {
     }
 
     fn score_laid_out(&self, layout: &Layout) -> Result<Vec<f32>, ScoreError> {
-        let logits = self.bert.forward(layout);
+        let logits = self.network.forward(layout);
         let data = logits.try_into_data().map_err(|source| self.failed(source))?;
         let logits = data.try_to_vec::<f32>().map_err(|error| {
             self.failed(ExecutionError::WithContext { reason: error.to_string() })
@@ -188,7 +190,9 @@ impl CrossEncoder {
 
     /// Past this point every id is a row of its table.
     fn check(&self, batch: &PackedBatch) -> Result<(), ScoreError> {
-        let BertConfig { vocab_size: vocabulary, types, positions, .. } = self.config;
+        let ModelConfig { vocab_size: vocabulary, positions, .. } = self.config;
+        // Without a table there is one type, which adds nothing.
+        let types = self.config.types.max(1);
         for (pair, window) in batch.offsets().windows(2).enumerate() {
             let range = window[0] as usize..window[1] as usize;
             let tokens = range.len();

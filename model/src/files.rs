@@ -10,6 +10,12 @@ pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 /// Optional: how many tokens the tokenizer's author allows.
 pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// Optional: what stands behind an encoder without a head, in sentence-transformers' layout.
+pub(crate) const MODULES: &str = "modules.json";
+/// Optional: how sentence-transformers calls the encoder.
+pub(crate) const SENTENCE_BERT: &str = "sentence_bert_config.json";
+/// Optional: what sentence-transformers does before and behind the model.
+pub(crate) const SENTENCE_TRANSFORMERS: &str = "config_sentence_transformers.json";
 /// The weights.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 
@@ -75,15 +81,29 @@ pub(crate) fn read_optional(dir: &Path, name: &'static str) -> Result<Option<Vec
     }
 }
 
+/// Reads a file of one of the modules whole; `file` is relative to `dir`.
+pub(crate) fn read_module(dir: &Path, file: &Path) -> Result<Vec<u8>, FileError> {
+    let path = dir.join(file);
+    std::fs::read(&path).map_err(|source| FileError::Unreadable { path, source })
+}
+
 /// What identifies a model: equal for equal files, wherever they lie.
 ///
-/// `cat config.json tokenizer.json model.safetensors | sha256sum` gives the same.
-pub(crate) fn revision(dir: &Path, config: &[u8], tokenizer: &[u8]) -> Result<String, FileError> {
+/// `cat config.json tokenizer.json model.safetensors | sha256sum` gives the same; with modules, their files follow.
+pub(crate) fn revision(
+    dir: &Path,
+    config: &[u8],
+    tokenizer: &[u8],
+    modules: &[PathBuf],
+) -> Result<String, FileError> {
     let (path, mut weights) = open(dir, WEIGHTS)?;
     let mut digest = Sha256::new().chain_update(config).chain_update(tokenizer);
     if let Err(source) = io::copy(&mut BufReader::with_capacity(1 << 20, &mut weights), &mut digest)
     {
         return Err(FileError::Unreadable { path, source });
+    }
+    for module in modules {
+        digest.update(read_module(dir, module)?);
     }
     let hex: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("sha256:{hex}"))
@@ -112,7 +132,7 @@ mod tests {
         // printf abc | sha256sum
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(WEIGHTS), b"c").unwrap();
-        assert_eq!(revision(dir.path(), b"a", b"b").unwrap(), "sha256:ba7816bf8f01cfea");
+        assert_eq!(revision(dir.path(), b"a", b"b", &[]).unwrap(), "sha256:ba7816bf8f01cfea");
     }
 
     #[test]

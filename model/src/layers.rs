@@ -49,6 +49,9 @@ pub(crate) struct Norm {
     beta: Param<Tensor<1>>,
     #[module(skip)]
     epsilon: f64,
+    /// Where kernels compute.
+    #[module(skip)]
+    isa: Option<Isa>,
 }
 
 // === impl Linear ===
@@ -56,7 +59,7 @@ pub(crate) struct Norm {
 impl Linear {
     /// Lays the weights out for `device`.
     pub(crate) fn new(stored: StoredLinear, device: &Device) -> Self {
-        let StoredLinear { inputs, outputs, weights, bias } = stored;
+        let StoredLinear { inputs, outputs, weights, bias, .. } = stored;
         if let Some(isa) = device.kernels() {
             let packed = match &weights {
                 StoredWeights::Float(rows) => PackedLinear::float(rows, &bias, [inputs, outputs]),
@@ -106,13 +109,19 @@ impl Linear {
 
 impl Norm {
     /// Puts the layer on `device`.
-    pub(crate) fn new(stored: StoredNorm, device: &BurnDevice) -> Self {
+    pub(crate) fn new(stored: StoredNorm, device: &Device) -> Self {
         let shape = [stored.gamma.len()];
         Self {
-            gamma: param(stored.gamma, shape, device),
-            beta: param(stored.beta, shape, device),
+            gamma: param(stored.gamma, shape, device.burn()),
+            beta: param(stored.beta, shape, device.burn()),
             epsilon: stored.epsilon,
+            isa: device.kernels(),
         }
+    }
+
+    /// `[rows, hidden]` → `[rows, hidden]`.
+    pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        Tensor::from_dispatch(Dispatch::normalize(x.into_dispatch(), self.weights()))
     }
 
     /// The layer as an operation takes it.
@@ -121,6 +130,7 @@ impl Norm {
             gamma: self.gamma.val().into_dispatch(),
             beta: self.beta.val().into_dispatch(),
             epsilon: self.epsilon,
+            isa: self.isa,
         }
     }
 }

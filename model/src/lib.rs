@@ -5,6 +5,7 @@
 //! Hugging Face directory and checked when it is loaded, so that after that a text always gets a score.
 
 mod arch;
+mod attending;
 mod calibration;
 mod config;
 mod device;
@@ -16,6 +17,7 @@ mod head;
 mod kernels;
 mod layers;
 mod layout;
+mod network;
 mod packed;
 mod quantization;
 mod stored;

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::TensorView;
 
-use crate::arch::{IGNORED, StoredEmbeddings, StoredHead, StoredLayer};
 use crate::calibration::{self, Calibration};
-use crate::config::{self, BertConfig, ConfigError};
+use crate::config::{self, ConfigError, ModelConfig};
 use crate::encoder::LoadError;
 use crate::files;
-use crate::stored::StoredFile;
+use crate::stored::{StoredDistances, StoredEmbeddings, StoredFile, StoredHead, StoredLayer};
 use crate::weights::Weights;
 
 /// A model that was not quantised.
@@ -51,7 +50,7 @@ pub fn quantize(from: &Path, to: &Path) -> Result<(), QuantizeError> {
     }
     let config_json = files::read(from, files::CONFIG).map_err(LoadError::from)?;
     let path = from.join(files::CONFIG);
-    let config = BertConfig::parse(&path, &config_json).map_err(LoadError::from)?;
+    let config = ModelConfig::parse(from, &config_json).map_err(LoadError::from)?;
     if config.quantized {
         return Err(QuantizeError::Already(from.to_path_buf()));
     }
@@ -65,22 +64,32 @@ pub fn quantize(from: &Path, to: &Path) -> Result<(), QuantizeError> {
     });
     let file = safetensors::serialize(views, None).expect("sizes are right and names are unique");
 
-    let mut written = vec![
-        (files::CONFIG, marked(&path, &config_json)?),
-        (files::TOKENIZER, tokenizer_json),
-        (files::WEIGHTS, file),
+    let mut written: Vec<(PathBuf, Vec<u8>)> = vec![
+        (files::CONFIG.into(), marked(&path, &config_json)?),
+        (files::TOKENIZER.into(), tokenizer_json),
+        (files::WEIGHTS.into(), file),
     ];
-    written.extend(tokenizer_config.map(|bytes| (files::TOKENIZER_CONFIG, bytes)));
+    written.extend(tokenizer_config.map(|bytes| (files::TOKENIZER_CONFIG.into(), bytes)));
+    for name in [files::SENTENCE_BERT, files::SENTENCE_TRANSFORMERS] {
+        let bytes = files::read_optional(from, name).map_err(LoadError::from)?;
+        written.extend(bytes.map(|bytes| (name.into(), bytes)));
+    }
+    for name in config.module_files {
+        let bytes = files::read_module(from, &name).map_err(LoadError::from)?;
+        written.push((name, bytes));
+    }
     write(to, &written)
 }
 
 /// Makes the directory `to` of these files: whole, or not at all.
-fn write(to: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), QuantizeError> {
+fn write(to: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<(), QuantizeError> {
     let aside = aside(to);
     fs::create_dir(&aside).map_err(|source| failed(&aside, source))?;
     let fill = || {
         for (name, bytes) in files {
             let path = aside.join(name);
+            let folder = path.parent().unwrap_or(&aside);
+            fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
             fs::write(&path, bytes).map_err(|source| failed(&path, source))?;
         }
         fs::rename(&aside, to).map_err(|source| failed(to, source))
@@ -91,22 +100,24 @@ fn write(to: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), QuantizeError> {
     })
 }
 
-fn quantized(from: &Path, config: &BertConfig) -> Result<StoredFile, LoadError> {
+fn quantized(from: &Path, config: &ModelConfig) -> Result<StoredFile, LoadError> {
     let tokens_max = config::tokens_max(from, config)?;
     let batch = calibration::batch(from, tokens_max)?;
     let mut weights = Weights::open(from)?;
     let mut file = StoredFile::default();
     let embeddings = StoredEmbeddings::take(config, &mut weights)?;
+    let distances = StoredDistances::take(config, &mut weights)?;
     let mut calibration = Calibration::start(config, &embeddings, &batch);
-    embeddings.store(&mut file);
+    embeddings.store(config, &mut file);
+    distances.store(config, &mut file);
     for index in 0..config.layers {
         let mut layer = StoredLayer::take(config, &mut weights, index)?;
-        let inputs = calibration.pass(&layer);
+        let inputs = calibration.pass(&layer, &distances.of(config, index, &layer));
         layer.quantize(&inputs);
-        layer.store(index, &mut file);
+        layer.store(config, index, &mut file);
     }
-    StoredHead::take(config, &mut weights)?.store(&mut file);
-    weights.finish(IGNORED)?;
+    StoredHead::take(config, &mut weights)?.store(config, &mut file);
+    weights.finish(&config.names.ignored())?;
     Ok(file)
 }
 

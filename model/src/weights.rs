@@ -239,8 +239,8 @@ impl Weights {
     }
 
     /// Refuses tensors that nobody took, except those named in `ignored`.
-    pub(crate) fn finish(mut self, ignored: &[&str]) -> Result<(), WeightsError> {
-        self.left.retain(|name| !ignored.contains(&name.as_str()));
+    pub(crate) fn finish(mut self, ignored: &[String]) -> Result<(), WeightsError> {
+        self.left.retain(|name| !ignored.contains(name));
         match self.left.first() {
             None => Ok(()),
             Some(first) => Err(WeightsError::Unused {

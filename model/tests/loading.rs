@@ -166,9 +166,9 @@ fn a_tokenizer_that_does_not_fit_the_model_is_refused() {
         );
     Copy::of("tiny-bert-relu")
         .edit_json("tokenizer.json", |t| {
-            t["post_processor"]["pair"][3]["Sequence"]["type_id"] = 0.into();
+            t["post_processor"]["pair"][3]["Sequence"]["type_id"] = 2.into();
         })
-        .tokenizer_refused(LIMITS, &["a pair becomes", "with types"]);
+        .tokenizer_refused(LIMITS, &["a pair becomes", "with types", "below type_vocab_size"]);
     Copy::of("tiny-bert-relu")
         .edit_json("tokenizer.json", |t| {
             t["pre_tokenizer"] = serde_json::json!({"type": "WhitespaceSplit"});

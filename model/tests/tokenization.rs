@@ -4,7 +4,10 @@ mod support;
 
 use crossrank_model::{PairTokenizer, TextTokenizer, TokenLimits};
 use serde_json::Value;
-use support::{FIXTURES, fixture, golden, golden_pairs, shared, skipped, tokenizer};
+use support::copy::Copy;
+use support::{
+    FIXTURES, OddPair, families, fixture, golden, golden_pairs, shared, skipped, tokenizer,
+};
 
 #[test]
 fn pairs_agree_with_transformers() {
@@ -12,6 +15,23 @@ fn pairs_agree_with_transformers() {
         for (pair, expected) in golden_pairs(name).into_iter().zip(golden(name).pairs) {
             assert_eq!(pair.ids, expected.ids, "{name}: {}", expected.passage);
             assert_eq!(pair.types, expected.types, "{name}: {}", expected.passage);
+        }
+    }
+}
+
+#[test]
+fn pairs_of_odd_texts_agree_with_the_tokenizers_package() {
+    for name in families() {
+        let tokenizer = tokenizer(name);
+        let text = std::fs::read_to_string(fixture(name).join("tokens.json")).unwrap();
+        let pairs: Vec<OddPair> = serde_json::from_str(&text).unwrap();
+        assert!(pairs.len() > 10 && pairs.iter().any(|p| p.passage.len() * p.repeat >= 100_000));
+        for OddPair { query, passage, repeat, ids, types } in pairs {
+            let asked = tokenizer.query(&query).unwrap();
+            assert!(!asked.truncated, "{name}: {query:?}");
+            let pair = tokenizer.pair(&asked, &passage.repeat(repeat)).unwrap();
+            assert_eq!(pair.ids, ids, "{name}: {query:?}, {passage:?} times {repeat}");
+            assert_eq!(pair.types, types, "{name}: {query:?}, {passage:?} times {repeat}");
         }
     }
 }
@@ -69,6 +89,21 @@ fn special_tokens_in_the_text_are_text() {
         assert_eq!(separators, 2, "{spelt}: {:?}", pair.ids);
         assert_eq!(pair.ids.iter().filter(|&&id| id == 2).count(), 1, "{spelt}: {:?}", pair.ids);
     }
+}
+
+#[test]
+fn types_that_the_tokenizer_does_not_give_are_all_0() {
+    let copy = Copy::of("tiny-bert").edit_json("tokenizer_config.json", |config| {
+        config["model_input_names"] = serde_json::json!(["input_ids", "attention_mask"]);
+    });
+    let limits = TokenLimits { tokens_max: 64, query_tokens_max: 16 };
+    let pair = |dir| {
+        let tokenizer = PairTokenizer::load(dir, limits).unwrap();
+        tokenizer.pair(&tokenizer.query("who").unwrap(), "the one").unwrap()
+    };
+    let (with, without) = (pair(&fixture("tiny-bert")), pair(&copy.dir));
+    assert_eq!(with.ids, without.ids);
+    assert!(with.types.contains(&1) && without.types.iter().all(|&kind| kind == 0));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{ConfigError, SIZE_MAX};
 
 /// A JSON object whose fields are taken out one by one, so that what nobody took shows at the end.
-pub(super) struct Fields {
+pub(crate) struct Fields {
     path: PathBuf,
     /// Where in the file the object is, such as `sentence_transformers.`.
     prefix: String,
@@ -15,19 +15,19 @@ pub(super) struct Fields {
 // === impl Fields ===
 
 impl Fields {
-    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
         let left = serde_json::from_slice(bytes)
             .map_err(|source| ConfigError::Json { path: path.to_path_buf(), source })?;
         Ok(Self { path: path.to_path_buf(), prefix: String::new(), left })
     }
 
     /// The value of a field that is there and not null.
-    pub(super) fn take(&mut self, field: &str) -> Option<Value> {
+    pub(crate) fn take(&mut self, field: &str) -> Option<Value> {
         self.left.remove(field).filter(|value| !value.is_null())
     }
 
     /// Takes a field that must be there.
-    pub(super) fn must_be(
+    pub(crate) fn must_be(
         &mut self,
         field: &str,
         accepts: impl Fn(&Value) -> bool,
@@ -41,7 +41,7 @@ impl Fields {
     }
 
     /// Takes a field that may be absent or null.
-    pub(super) fn may_be(
+    pub(crate) fn may_be(
         &mut self,
         field: &str,
         accepts: impl Fn(&Value) -> bool,
@@ -53,8 +53,17 @@ impl Fields {
         }
     }
 
+    /// Takes a switch.
+    pub(crate) fn flag(&mut self, field: &str, default: bool) -> Result<bool, ConfigError> {
+        match self.take(field) {
+            Some(Value::Bool(on)) => Ok(on),
+            Some(value) => Err(self.unsupported(field, &value, "true or false")),
+            None => Ok(default),
+        }
+    }
+
     /// Takes a positive size.
-    pub(super) fn size(
+    pub(crate) fn size(
         &mut self,
         field: &str,
         default: Option<usize>,
@@ -71,7 +80,7 @@ impl Fields {
     }
 
     /// Takes an object, as fields of its own.
-    pub(super) fn object(&mut self, field: &str) -> Result<Option<Self>, ConfigError> {
+    pub(crate) fn object(&mut self, field: &str) -> Result<Option<Self>, ConfigError> {
         match self.take(field) {
             Some(Value::Object(left)) => Ok(Some(Self {
                 path: self.path.clone(),
@@ -84,7 +93,7 @@ impl Fields {
     }
 
     /// Refuses what nobody took, unless it is harmless, null, or private by its leading underscore.
-    pub(super) fn finish(self, harmless: &[&str]) -> Result<(), ConfigError> {
+    pub(crate) fn finish(self, harmless: &[&str]) -> Result<(), ConfigError> {
         let unknown = self.left.iter().find(|(field, value)| {
             !value.is_null() && !field.starts_with('_') && !harmless.contains(&field.as_str())
         });
@@ -98,7 +107,7 @@ impl Fields {
         }
     }
 
-    pub(super) fn unsupported(&self, field: &str, value: &Value, supported: &str) -> ConfigError {
+    pub(crate) fn unsupported(&self, field: &str, value: &Value, supported: &str) -> ConfigError {
         ConfigError::Unsupported {
             path: self.path.clone(),
             field: format!("{}{field}", self.prefix),
@@ -107,7 +116,7 @@ impl Fields {
         }
     }
 
-    fn missing(&self, field: &str, supported: &str) -> ConfigError {
+    pub(crate) fn missing(&self, field: &str, supported: &str) -> ConfigError {
         ConfigError::Missing {
             path: self.path.clone(),
             field: format!("{}{field}", self.prefix),

@@ -6,31 +6,35 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{TensorData, TensorMetadata};
 
 use super::cpu::{self, FeedForward, FirstAttention, NormSlices, SelfAttention};
-use super::inputs::{LinearWeights, NormWeights, PairLayout, TokenRows};
+use super::inputs::{
+    Attention, Distance, EmbeddingTables, LinearWeights, NormWeights, Normalize, PairLayout, Table,
+    TokenRows,
+};
 use super::{EncoderOps, plain};
 use crate::config::Activation;
 
 impl EncoderOps for Flex {
     fn embed(
-        words: FlexTensor,
-        types: FlexTensor,
-        positions: FlexTensor,
+        tables: EmbeddingTables<Self>,
         rows: TokenRows<Self>,
         norm: NormWeights<Self>,
     ) -> FlexTensor {
         let TokenRows::Packed { isa, words: word, types: kind, positions: position } = &rows else {
-            return plain::embed::<Self>([words, types, positions], rows, norm);
+            return plain::embed::<Self>(tables, rows, norm);
         };
-        let hidden = words.shape()[1];
-        let [words, types, positions] = [words, types, positions].map(whole);
-        let mut x = vec![0.0; word.len() * hidden];
-        let tables = [
-            (words.storage::<f32>(), &**word),
-            (types.storage(), &**kind),
-            (positions.storage(), &**position),
-        ];
-        norm.lend(|norm| cpu::embed(*isa, tables, norm, &mut x));
-        tensor(x, hidden)
+        let width = tables.words.shape()[1];
+        let EmbeddingTables { words, types, positions } = tables;
+        let words = whole(words);
+        let [types, positions] = [types, positions].map(|table| match table {
+            Table::Rows(rows) => Some(whole(rows)),
+            Table::Absent => None,
+        });
+        let mut x = vec![0.0; word.len() * width];
+        let mut sum: Vec<(&[f32], &[u32])> = vec![(words.storage(), &**word)];
+        sum.extend(types.as_ref().map(|types| (types.storage(), &**kind)));
+        sum.extend(positions.as_ref().map(|positions| (positions.storage(), &**position)));
+        norm.lend(|norm| cpu::embed(*isa, &sum, norm, &mut x));
+        tensor(x, width)
     }
 
     fn linear(
@@ -47,21 +51,31 @@ impl EncoderOps for Flex {
         tensor(y, packed.outputs())
     }
 
+    fn normalize(x: FlexTensor, norm: NormWeights<Self>) -> FlexTensor {
+        let NormWeights { isa: Some(isa), .. } = norm else {
+            return plain::normalize::<Self>(x, norm);
+        };
+        let mut x = whole(x);
+        norm.lend(|norm| cpu::normalize(isa, norm, x.storage_mut()));
+        x
+    }
+
     fn self_attention(
         x: FlexTensor,
         qkv: LinearWeights<Self>,
         output: LinearWeights<Self>,
-        norm: NormWeights<Self>,
+        norm: Normalize<Self>,
         layout: PairLayout<Self>,
-        heads: usize,
+        attention: Attention<Self>,
     ) -> FlexTensor {
         let PairLayout::Packed(isa, offsets) = &layout else {
-            return plain::self_attention::<Self>(x, qkv, output, norm, layout, heads);
+            return plain::self_attention::<Self>(x, qkv, output, norm, layout, attention);
         };
         let mut x = whole(x);
         let (qkv, output) = (packed(&qkv), packed(&output));
         norm.lend(|norm| {
-            let attention = SelfAttention { qkv, output, norm, heads };
+            let attention = attention.lent();
+            let attention = SelfAttention { qkv, output, norm, attention };
             attention.run(*isa, x.storage_mut(), offsets, &mut ());
         });
         x
@@ -72,20 +86,21 @@ impl EncoderOps for Flex {
         query: LinearWeights<Self>,
         key_value: LinearWeights<Self>,
         output: LinearWeights<Self>,
-        norm: NormWeights<Self>,
+        norm: Normalize<Self>,
         layout: PairLayout<Self>,
-        heads: usize,
+        attention: Attention<Self>,
     ) -> FlexTensor {
         let PairLayout::Packed(isa, offsets) = &layout else {
             let weights = [query, key_value, output];
-            return plain::first_attention::<Self>(x, weights, norm, layout, heads);
+            return plain::first_attention::<Self>(x, weights, norm, layout, attention);
         };
         let x = whole(x);
         let (query, key_value, output) = (packed(&query), packed(&key_value), packed(&output));
         let hidden = query.outputs();
         let mut firsts = vec![0.0; (offsets.len() - 1) * hidden];
         norm.lend(|norm| {
-            let attention = FirstAttention { query, key_value, output, norm, heads };
+            let attention = attention.lent();
+            let attention = FirstAttention { query, key_value, output, norm, attention };
             attention.run(*isa, x.storage(), offsets, &mut firsts);
         });
         tensor(firsts, hidden)
@@ -95,19 +110,52 @@ impl EncoderOps for Flex {
         x: FlexTensor,
         up: LinearWeights<Self>,
         activation: Activation,
+        gated: bool,
         down: LinearWeights<Self>,
-        norm: NormWeights<Self>,
+        norm: Normalize<Self>,
     ) -> FlexTensor {
         let LinearWeights::Packed(isa, packed_up) = &up else {
-            return plain::feed_forward::<Self>(x, up, activation, down, norm);
+            return plain::feed_forward::<Self>(x, [up, down], activation, gated, norm);
         };
         let mut x = whole(x);
         let down = packed(&down);
         norm.lend(|norm| {
-            let feed_forward = FeedForward { up: packed_up, activation, down, norm };
+            let feed_forward = FeedForward { up: packed_up, activation, gated, down, norm };
             feed_forward.run(*isa, x.storage_mut(), &mut ());
         });
         x
+    }
+
+    fn mean(x: FlexTensor, layout: PairLayout<Self>) -> FlexTensor {
+        let PairLayout::Packed(_, offsets) = &layout else {
+            return plain::mean::<Self>(x, layout);
+        };
+        let (x, hidden) = (whole(x.clone()), x.shape()[1]);
+        tensor(cpu::mean(x.storage(), offsets, hidden), hidden)
+    }
+}
+
+// === impl Normalize ===
+
+impl Normalize<Flex> {
+    fn lend(&self, work: impl FnOnce(cpu::Normalize<'_>)) {
+        match self {
+            Self::After(norm) => norm.lend(|norm| work(cpu::Normalize::After(norm))),
+            Self::Before(norm) => norm.lend(|norm| work(cpu::Normalize::Before(norm))),
+            Self::Nowhere => work(cpu::Normalize::Nowhere),
+        }
+    }
+}
+
+// === impl Attention ===
+
+impl Attention<Flex> {
+    fn lent(&self) -> cpu::Attention<'_> {
+        let Self { heads, window, distance } = self;
+        let Distance::Packed(distance) = distance else {
+            unreachable!("a model's inputs are packed all, or none")
+        };
+        cpu::Attention { heads: *heads, window: *window, distance }
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, ExtensionType};
 
-use super::cpu::{Isa, PackedLinear};
+use super::cpu::{self, Isa, PackedLinear};
 
 /// A linear layer's weights.
 #[derive(Clone, ExtensionType)]
@@ -36,6 +36,71 @@ pub(crate) struct NormWeights<B: Backend> {
     /// `[hidden]`.
     pub(crate) beta: FloatTensor<B>,
     pub(crate) epsilon: f64,
+    /// Where kernels compute.
+    pub(crate) isa: Option<Isa>,
+}
+
+/// Where a half of a layer, `f`, normalises.
+#[derive(Clone, ExtensionType)]
+pub(crate) enum Normalize<B: Backend> {
+    /// `norm(f(x) + x)`.
+    After(#[extension_type] NormWeights<B>),
+    /// `f(norm(x)) + x`.
+    Before(#[extension_type] NormWeights<B>),
+    /// `f(x) + x`.
+    Nowhere,
+}
+
+/// How the tokens of a pair attend to one another.
+#[derive(Clone, ExtensionType)]
+pub(crate) struct Attention<B: Backend> {
+    pub(crate) heads: usize,
+    /// How many tokens to either side a token sees; all, where there is none.
+    pub(crate) window: Option<usize>,
+    /// What it knows of how far away they are.
+    #[extension_type]
+    pub(crate) distance: Distance<B>,
+}
+
+/// As [`cpu::Distance`].
+#[derive(Clone, ExtensionType)]
+pub(crate) enum Distance<B: Backend> {
+    Unseen,
+    Rotary {
+        /// `[positions, width / 2]`.
+        cos: FloatTensor<B>,
+        /// `[positions, width / 2]`.
+        sin: FloatTensor<B>,
+    },
+    /// `[heads, 2 * positions - 1]`.
+    Bias(FloatTensor<B>),
+    Disentangled {
+        /// `[rows, hidden]`.
+        keys: FloatTensor<B>,
+        /// `[rows, hidden]`.
+        queries: FloatTensor<B>,
+        /// The row of each distance, `[2 * positions - 1]`.
+        rows: IntTensor<B>,
+    },
+    /// For kernels.
+    Packed(Arc<cpu::Distance>),
+}
+
+/// What an embedding is the sum of, `[rows, embedding]` each.
+#[derive(Clone, ExtensionType)]
+pub(crate) struct EmbeddingTables<B: Backend> {
+    pub(crate) words: FloatTensor<B>,
+    #[extension_type]
+    pub(crate) types: Table<B>,
+    #[extension_type]
+    pub(crate) positions: Table<B>,
+}
+
+/// A table that not every architecture has.
+#[derive(Clone, ExtensionType)]
+pub(crate) enum Table<B: Backend> {
+    Absent,
+    Rows(FloatTensor<B>),
 }
 
 /// Which row of each embedding table each token takes.

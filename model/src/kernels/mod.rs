@@ -26,7 +26,10 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 
 use crate::config::Activation;
-pub(crate) use inputs::{Bucket, LinearWeights, NormWeights, PairLayout, TokenRows};
+pub(crate) use inputs::{
+    Attention, Bucket, Distance, EmbeddingTables, LinearWeights, NormWeights, Normalize,
+    PairLayout, Table, TokenRows,
+};
 
 /// The operations of an encoder.
 ///
@@ -38,15 +41,13 @@ pub(crate) use inputs::{Bucket, LinearWeights, NormWeights, PairLayout, TokenRow
     Cube: cfg(feature = "wgpu")
 )]
 pub(crate) trait EncoderOps: Backend {
-    /// The sum of a word's, a type's and a position's row, normalised: `[tokens, hidden]`.
+    /// The sum of a word's, a type's and a position's row, normalised: `[tokens, embedding]`.
     fn embed(
-        words: FloatTensor<Self>,
-        types: FloatTensor<Self>,
-        positions: FloatTensor<Self>,
+        #[extension_type] tables: EmbeddingTables<Self>,
         #[extension_type] rows: TokenRows<Self>,
         #[extension_type] norm: NormWeights<Self>,
     ) -> FloatTensor<Self> {
-        plain::embed::<Self>([words, types, positions], rows, norm)
+        plain::embed::<Self>(tables, rows, norm)
     }
 
     /// `x`, `[rows, inputs]` → `activation(x W + b)`, `[rows, outputs]`.
@@ -58,17 +59,25 @@ pub(crate) trait EncoderOps: Backend {
         plain::linear::<Self>(x, weights, activation)
     }
 
-    /// Each token attends to those of its own pair: `norm(output(attention(x)) + x)`, `[tokens, hidden]`.
+    /// Each row of `x`, `[rows, hidden]`, normalised.
+    fn normalize(
+        x: FloatTensor<Self>,
+        #[extension_type] norm: NormWeights<Self>,
+    ) -> FloatTensor<Self> {
+        plain::normalize::<Self>(x, norm)
+    }
+
+    /// Each token attends to those of its own pair: `output(attention(x)) + x`, normalised, `[tokens, hidden]`.
     /// `qkv` gives query, key and value side by side.
     fn self_attention(
         x: FloatTensor<Self>,
         #[extension_type] qkv: LinearWeights<Self>,
         #[extension_type] output: LinearWeights<Self>,
-        #[extension_type] norm: NormWeights<Self>,
+        #[extension_type] norm: Normalize<Self>,
         #[extension_type] layout: PairLayout<Self>,
-        heads: usize,
+        #[extension_type] attention: Attention<Self>,
     ) -> FloatTensor<Self> {
-        plain::self_attention::<Self>(x, qkv, output, norm, layout, heads)
+        plain::self_attention::<Self>(x, qkv, output, norm, layout, attention)
     }
 
     /// As [`EncoderOps::self_attention`], for the first token of each pair alone: `[pairs, hidden]`.
@@ -78,22 +87,29 @@ pub(crate) trait EncoderOps: Backend {
         #[extension_type] query: LinearWeights<Self>,
         #[extension_type] key_value: LinearWeights<Self>,
         #[extension_type] output: LinearWeights<Self>,
-        #[extension_type] norm: NormWeights<Self>,
+        #[extension_type] norm: Normalize<Self>,
         #[extension_type] layout: PairLayout<Self>,
-        heads: usize,
+        #[extension_type] attention: Attention<Self>,
     ) -> FloatTensor<Self> {
-        plain::first_attention::<Self>(x, [query, key_value, output], norm, layout, heads)
+        plain::first_attention::<Self>(x, [query, key_value, output], norm, layout, attention)
     }
 
-    /// Row by row: `norm(down(activation(up(x))) + x)`, `[rows, hidden]`.
+    /// Row by row: `down(activation(up(x))) + x`, normalised, `[rows, hidden]`. Where it is gated, the second half of
+    /// what `up` gives is multiplied with the activation of the first.
     fn feed_forward(
         x: FloatTensor<Self>,
         #[extension_type] up: LinearWeights<Self>,
         activation: Activation,
+        gated: bool,
         #[extension_type] down: LinearWeights<Self>,
-        #[extension_type] norm: NormWeights<Self>,
+        #[extension_type] norm: Normalize<Self>,
     ) -> FloatTensor<Self> {
-        plain::feed_forward::<Self>(x, up, activation, down, norm)
+        plain::feed_forward::<Self>(x, [up, down], activation, gated, norm)
+    }
+
+    /// The mean of the rows of each pair: `[tokens, hidden]` → `[pairs, hidden]`.
+    fn mean(x: FloatTensor<Self>, #[extension_type] layout: PairLayout<Self>) -> FloatTensor<Self> {
+        plain::mean::<Self>(x, layout)
     }
 }
 

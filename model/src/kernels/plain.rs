@@ -1,24 +1,33 @@
 //! Every operation in plain burn operations.
 
+mod attend;
+
 use burn::backend::Backend;
-use burn::backend::ops::AttentionModuleOptions;
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Shape, Slice, TensorMetadata};
 
-use super::inputs::{Bucket, LinearWeights, NormWeights, PairLayout, TokenRows};
+use super::inputs::{
+    Attention, Bucket, EmbeddingTables, LinearWeights, NormWeights, Normalize, PairLayout, Table,
+    TokenRows,
+};
 use crate::config::Activation;
+use attend::attend;
 
 const NO_KERNELS: &str = "packed inputs are made for backends with kernels only";
 
 pub(super) fn embed<B: Backend>(
-    tables: [FloatTensor<B>; 3],
+    tables: EmbeddingTables<B>,
     rows: TokenRows<B>,
     norm: NormWeights<B>,
 ) -> FloatTensor<B> {
     let TokenRows::Plain { words, types, positions } = rows else { unreachable!("{NO_KERNELS}") };
-    let [word, kind, position] = tables;
-    let sum = B::float_add(B::float_select(word, 0, words), B::float_select(kind, 0, types));
-    normalize::<B>(B::float_add(sum, B::float_select(position, 0, positions)), norm)
+    let mut sum = B::float_select(tables.words, 0, words);
+    for (table, rows) in [(tables.types, types), (tables.positions, positions)] {
+        if let Table::Rows(table) = table {
+            sum = B::float_add(sum, B::float_select(table, 0, rows));
+        }
+    }
+    normalize::<B>(sum, norm)
 }
 
 pub(super) fn linear<B: Backend>(
@@ -36,9 +45,7 @@ pub(super) fn linear<B: Backend>(
     let outputs = B::float_add(in_company::<B>(x, |x| B::float_matmul(x, weight)), bias);
     match activation {
         None => outputs,
-        Some(Activation::GeluErf) => B::gelu(outputs),
-        Some(Activation::GeluTanh) => gelu_tanh::<B>(outputs),
-        Some(Activation::Relu) => B::relu(outputs),
+        Some(activation) => activate::<B>(outputs, activation),
     }
 }
 
@@ -46,12 +53,12 @@ pub(super) fn self_attention<B: Backend>(
     x: FloatTensor<B>,
     qkv: LinearWeights<B>,
     output: LinearWeights<B>,
-    norm: NormWeights<B>,
+    norm: Normalize<B>,
     layout: PairLayout<B>,
-    heads: usize,
+    attention: Attention<B>,
 ) -> FloatTensor<B> {
     let (buckets, padding) = parts::<B>(layout);
-    let qkv = linear::<B>(x.clone(), qkv, None);
+    let qkv = linear::<B>(before::<B>(x.clone(), &norm), qkv, None);
     let hidden = qkv.shape()[1] / 3;
     let qkv = match &padding {
         Some(padding) => B::float_select(qkv, 0, padding.spread.clone()),
@@ -60,11 +67,12 @@ pub(super) fn self_attention<B: Backend>(
     let (mut start, mut contexts) = (0, Vec::with_capacity(buckets.len()));
     for bucket in buckets.iter() {
         let places = start..start + bucket.pairs * bucket.tokens;
-        let part = |part: usize| Columns { start: part * hidden, width: hidden, heads };
+        let part =
+            |part: usize| Columns { start: part * hidden, width: hidden, heads: attention.heads };
         let read = |columns: Columns| columns.read::<B>(qkv.clone(), places.clone(), *bucket);
         let (query, key, value) = (read(part(0)), read(part(1)), read(part(2)));
         let hidden_places = padding.as_ref().map(|p| (p.hidden.clone(), places.clone()));
-        contexts.push(attend::<B>([query, key, value], hidden_places, *bucket));
+        contexts.push(attend::<B>([query, key, value], hidden_places, *bucket, &attention));
         start = places.end;
     }
     let context = joined::<B>(contexts);
@@ -72,24 +80,25 @@ pub(super) fn self_attention<B: Backend>(
         Some(padding) => B::float_select(context, 0, padding.gather),
         None => context,
     };
-    normalize::<B>(B::float_add(linear::<B>(context, output, None), x), norm)
+    after::<B>(B::float_add(linear::<B>(context, output, None), x), norm)
 }
 
 pub(super) fn first_attention<B: Backend>(
     x: FloatTensor<B>,
     [query, key_value, output]: [LinearWeights<B>; 3],
-    norm: NormWeights<B>,
+    norm: Normalize<B>,
     layout: PairLayout<B>,
-    heads: usize,
+    attention: Attention<B>,
 ) -> FloatTensor<B> {
     let firsts = match &layout {
         PairLayout::Even { firsts, .. } | PairLayout::Padded { firsts, .. } => firsts.clone(),
         PairLayout::Packed(..) => unreachable!("{NO_KERNELS}"),
     };
     let (buckets, padding) = parts::<B>(layout);
-    let key_value = linear::<B>(x.clone(), key_value, None);
+    let normed = before::<B>(x.clone(), &norm);
+    let key_value = linear::<B>(normed.clone(), key_value, None);
+    let query = linear::<B>(B::float_select(normed, 0, firsts.clone()), query, None);
     let x = B::float_select(x, 0, firsts);
-    let query = linear::<B>(x.clone(), query, None);
     let hidden = query.shape()[1];
     let key_value = match &padding {
         Some(padding) => B::float_select(key_value, 0, padding.spread.clone()),
@@ -98,29 +107,74 @@ pub(super) fn first_attention<B: Backend>(
     let (mut start, mut pair, mut contexts) = (0, 0, Vec::with_capacity(buckets.len()));
     for bucket in buckets.iter() {
         let places = start..start + bucket.pairs * bucket.tokens;
-        let part = |part: usize| Columns { start: part * hidden, width: hidden, heads };
+        let part =
+            |part: usize| Columns { start: part * hidden, width: hidden, heads: attention.heads };
         let read = |columns: Columns| columns.read::<B>(key_value.clone(), places.clone(), *bucket);
         let (key, value) = (read(part(0)), read(part(1)));
         let one_each = Bucket { tokens: 1, ..*bucket };
         let query = part(0).read::<B>(query.clone(), pair..pair + bucket.pairs, one_each);
         let hidden_places = padding.as_ref().map(|p| (p.hidden.clone(), places.clone()));
-        contexts.push(attend::<B>([query, key, value], hidden_places, *bucket));
+        contexts.push(attend::<B>([query, key, value], hidden_places, *bucket, &attention));
         start = places.end;
         pair += bucket.pairs;
     }
     let context = joined::<B>(contexts);
-    normalize::<B>(B::float_add(linear::<B>(context, output, None), x), norm)
+    after::<B>(B::float_add(linear::<B>(context, output, None), x), norm)
 }
 
 pub(super) fn feed_forward<B: Backend>(
     x: FloatTensor<B>,
-    up: LinearWeights<B>,
+    [up, down]: [LinearWeights<B>; 2],
     activation: Activation,
-    down: LinearWeights<B>,
-    norm: NormWeights<B>,
+    gated: bool,
+    norm: Normalize<B>,
 ) -> FloatTensor<B> {
-    let inner = linear::<B>(x.clone(), up, Some(activation));
-    normalize::<B>(B::float_add(linear::<B>(inner, down, None), x), norm)
+    let normed = before::<B>(x.clone(), &norm);
+    let inner = match gated {
+        false => linear::<B>(normed, up, Some(activation)),
+        true => {
+            let both = linear::<B>(normed, up, None);
+            let [rows, width] = both.shape().dims();
+            let half = |columns: std::ops::Range<usize>| {
+                B::float_slice(both.clone(), &[Slice::from(0..rows), Slice::from(columns)])
+            };
+            let value = activate::<B>(half(0..width / 2), activation);
+            B::float_mul(value, half(width / 2..width))
+        }
+    };
+    after::<B>(B::float_add(linear::<B>(inner, down, None), x), norm)
+}
+
+pub(super) fn mean<B: Backend>(x: FloatTensor<B>, layout: PairLayout<B>) -> FloatTensor<B> {
+    let (buckets, padding) = parts::<B>(layout);
+    let hidden = x.shape()[1];
+    // Padding adds nothing, and does not count.
+    let (x, weights) = match padding {
+        None => (x, None),
+        Some(padding) => {
+            let x = B::float_select(x, 0, padding.spread);
+            let dtype = x.dtype().into();
+            let real = B::bool_into_float(B::bool_not(padding.hidden), dtype);
+            let real = B::float_reshape(real, Shape::from([x.shape()[0], 1]));
+            (B::float_mul(x, real.clone()), Some(real))
+        }
+    };
+    let (mut start, mut means) = (0, Vec::with_capacity(buckets.len()));
+    for Bucket { pairs, tokens } in buckets.iter().copied() {
+        let places = start..start + pairs * tokens;
+        start = places.end;
+        let sum = |x: FloatTensor<B>, width: usize| {
+            let own = B::float_slice(x, &[Slice::from(places.clone()), Slice::from(0..width)]);
+            let own = B::float_reshape(own, Shape::from([pairs, tokens, width]));
+            B::float_reshape(B::float_sum_dim(own, 1), Shape::from([pairs, width]))
+        };
+        let total = sum(x.clone(), hidden);
+        means.push(match &weights {
+            None => B::float_div_scalar(total, (tokens as f32).into()),
+            Some(real) => B::float_div(total, sum(real.clone(), 1)),
+        });
+    }
+    joined::<B>(means)
 }
 
 /// What padding a batch needs.
@@ -165,22 +219,20 @@ fn parts<B: Backend>(layout: PairLayout<B>) -> (std::sync::Arc<[Bucket]>, Option
     }
 }
 
-/// `[pairs, heads, queries, width]` and twice `[pairs, heads, tokens, width]` → `[pairs * queries, hidden]`.
-fn attend<B: Backend>(
-    [query, key, value]: [FloatTensor<B>; 3],
-    hidden: Option<(BoolTensor<B>, std::ops::Range<usize>)>,
-    bucket: Bucket,
-) -> FloatTensor<B> {
-    let [pairs, heads, queries, width] = query.shape().dims();
-    let mask = hidden.map(|(hidden, places)| {
-        let own = B::bool_slice(hidden, &[Slice::from(places)]);
-        let own = B::bool_reshape(own, Shape::from([pairs, 1, 1, bucket.tokens]));
-        B::bool_expand(own, Shape::from([pairs, heads, queries, bucket.tokens]))
-    });
-    let options = AttentionModuleOptions { scale: None, softcap: None, is_causal: false };
-    let context = B::attention(query, key, value, mask, None, options);
-    let rows = B::float_swap_dims(context, 1, 2);
-    B::float_reshape(rows, Shape::from([pairs * queries, heads * width]))
+/// What goes into a half of a layer.
+fn before<B: Backend>(x: FloatTensor<B>, norm: &Normalize<B>) -> FloatTensor<B> {
+    match norm {
+        Normalize::Before(norm) => normalize::<B>(x, norm.clone()),
+        Normalize::After(_) | Normalize::Nowhere => x,
+    }
+}
+
+/// What comes out of it.
+fn after<B: Backend>(x: FloatTensor<B>, norm: Normalize<B>) -> FloatTensor<B> {
+    match norm {
+        Normalize::After(norm) => normalize::<B>(x, norm),
+        Normalize::Before(_) | Normalize::Nowhere => x,
+    }
 }
 
 fn joined<B: Backend>(mut rows: Vec<FloatTensor<B>>) -> FloatTensor<B> {
@@ -190,7 +242,7 @@ fn joined<B: Backend>(mut rows: Vec<FloatTensor<B>>) -> FloatTensor<B> {
     }
 }
 
-fn normalize<B: Backend>(x: FloatTensor<B>, norm: NormWeights<B>) -> FloatTensor<B> {
+pub(super) fn normalize<B: Backend>(x: FloatTensor<B>, norm: NormWeights<B>) -> FloatTensor<B> {
     in_company::<B>(x, |x| B::layer_norm(x, norm.gamma, Some(norm.beta), norm.epsilon))
 }
 
@@ -217,6 +269,14 @@ fn in_8_bits<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let bytes = B::float_round(B::float_add(B::float_div(x, step.clone()), zero.clone()));
     let bytes = B::float_clamp(bytes, 0f32.into(), 255f32.into());
     B::float_mul(B::float_sub(bytes, zero), step)
+}
+
+fn activate<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
+    match activation {
+        Activation::GeluErf => B::gelu(x),
+        Activation::GeluTanh => gelu_tanh::<B>(x),
+        Activation::Relu => B::relu(x),
+    }
 }
 
 /// As `gelu_approximate` of burn's tensors.

@@ -1,14 +1,17 @@
 //! Layers on a device with kernels against layers on one without: each operation's kernel against its body in plain
 //! burn operations.
 
+use std::sync::Arc;
+
 use burn::backend::Dispatch;
 use burn::tensor::{Device as BurnDevice, Tensor, TensorData};
 
 use super::{Linear, Norm};
+use crate::attending::{Attending, DistanceTables};
 use crate::config::Activation;
 use crate::device::{Backend, Device, Kernels};
-use crate::kernels::EncoderOps as _;
-use crate::kernels::cpu::InstructionSet;
+use crate::kernels::cpu::{self, InstructionSet};
+use crate::kernels::{Attention, EmbeddingTables, EncoderOps as _, NormWeights, Normalize, Table};
 use crate::layout::Layout;
 use crate::packed::PackedBatch;
 use crate::stored::{StoredLinear, StoredNorm, StoredWeights};
@@ -51,12 +54,12 @@ impl Chance {
 
     fn linear(&mut self, inputs: usize, outputs: usize) -> StoredLinear {
         let weights = StoredWeights::Float(self.numbers(inputs * outputs, 0.2));
-        StoredLinear { inputs, outputs, weights, bias: self.numbers(outputs, 0.2) }
+        StoredLinear { inputs, outputs, weights, bias: self.numbers(outputs, 0.2), has_bias: true }
     }
 
     fn norm(&mut self) -> StoredNorm {
         let gamma = self.numbers(HIDDEN, 0.5).iter().map(|gamma| 1.0 + gamma).collect();
-        StoredNorm { gamma, beta: self.numbers(HIDDEN, 0.5), epsilon: 1e-12 }
+        StoredNorm { gamma, beta: self.numbers(HIDDEN, 0.5), has_beta: true, epsilon: 1e-12 }
     }
 
     fn rows(&mut self, numbers: Numbers, rows: usize) -> Vec<f32> {
@@ -83,48 +86,94 @@ fn outputs(device: &Device, numbers: Numbers, lengths: &[usize]) -> Vec<(String,
     let (qkv, output) = (linear(HIDDEN, 3 * HIDDEN), linear(HIDDEN, HIDDEN));
     let (query, key_value) = (linear(HIDDEN, HIDDEN), linear(HIDDEN, 2 * HIDDEN));
     let (up, down) = (linear(HIDDEN, INNER), linear(INNER, HIDDEN));
-    let norm = || Norm::new(Chance(2).norm(), burn).weights();
+    let gated_up = linear(HIDDEN, 2 * INNER);
+    let norm = || Norm::new(Chance(2).norm(), device).weights();
     let [words, types, positions] = [20, 2, 512]
         .map(|rows| tensor(chance.numbers(rows * HIDDEN, 1.0), HIDDEN, burn).into_dispatch());
+    let tables =
+        EmbeddingTables { words, types: Table::Rows(types), positions: Table::Rows(positions) };
 
-    let embedded = Dispatch::embed(words, types, positions, layout.tokens.clone(), norm());
-    let attended = Dispatch::self_attention(
-        x().into_dispatch(),
-        qkv.weights(),
-        output.weights(),
-        norm(),
-        layout.pairs.clone(),
-        HEADS,
-    );
-    let firsts = Dispatch::first_attention(
-        x().into_dispatch(),
-        query.weights(),
-        key_value.weights(),
-        output.weights(),
-        norm(),
-        layout.pairs.clone(),
-        HEADS,
-    );
-    let [embedded, attended] = [embedded, attended].map(Tensor::<2>::from_dispatch);
-    let firsts = Tensor::<2>::from_dispatch(firsts);
+    let embedded = Dispatch::embed(tables.clone(), layout.tokens.clone(), norm());
+    let words_only = EmbeddingTables { types: Table::Absent, positions: Table::Absent, ..tables };
+    let words_only = Dispatch::embed(words_only, layout.tokens.clone(), norm());
     let mut all = vec![
-        ("embed".to_owned(), embedded),
-        ("self_attention".to_owned(), attended),
-        ("first_attention".to_owned(), firsts),
+        ("embed".to_owned(), Tensor::<2>::from_dispatch(embedded)),
+        ("embed words".to_owned(), Tensor::from_dispatch(words_only)),
         ("linear".to_owned(), up.forward(x(), None)),
     ];
+    let normalized = Dispatch::normalize(x().into_dispatch(), norm());
+    all.push(("normalize".to_owned(), Tensor::from_dispatch(normalized)));
+    let mean = Dispatch::mean(x().into_dispatch(), layout.pairs.clone());
+    all.push(("mean".to_owned(), Tensor::from_dispatch(mean)));
+    for (name, attention) in attentions(device) {
+        for (place, norm) in places(norm()) {
+            let attended = Dispatch::self_attention(
+                x().into_dispatch(),
+                qkv.weights(),
+                output.weights(),
+                norm.clone(),
+                layout.pairs.clone(),
+                attention.clone(),
+            );
+            let firsts = Dispatch::first_attention(
+                x().into_dispatch(),
+                query.weights(),
+                key_value.weights(),
+                output.weights(),
+                norm,
+                layout.pairs.clone(),
+                attention.clone(),
+            );
+            all.push((format!("self_attention, {name}, {place}"), Tensor::from_dispatch(attended)));
+            all.push((format!("first_attention, {name}, {place}"), Tensor::from_dispatch(firsts)));
+        }
+    }
     for activation in [Activation::GeluErf, Activation::GeluTanh, Activation::Relu] {
         all.push((format!("linear, {activation:?}"), up.forward(x(), Some(activation))));
-        let fed = Dispatch::feed_forward(
-            x().into_dispatch(),
-            up.weights(),
-            activation,
-            down.weights(),
-            norm(),
-        );
-        all.push((format!("feed_forward, {activation:?}"), Tensor::from_dispatch(fed)));
+        for (place, norm) in places(norm()) {
+            for (gated, up) in [(false, &up), (true, &gated_up)] {
+                let fed = Dispatch::feed_forward(
+                    x().into_dispatch(),
+                    up.weights(),
+                    activation,
+                    gated,
+                    down.weights(),
+                    norm.clone(),
+                );
+                let name = format!("feed_forward, {activation:?}, gated: {gated}, {place}");
+                all.push((name, Tensor::from_dispatch(fed)));
+            }
+        }
     }
     all.into_iter().map(|(name, y)| (name, y.into_data().try_to_vec().unwrap())).collect()
+}
+
+/// Every kind of attention, with a window that is shorter than some of the pairs, and shorter than a panel or not.
+fn attentions(device: &Device) -> Vec<(String, Attention<Dispatch>)> {
+    let rotary = cpu::Rotary::new(10_000.0, HIDDEN / HEADS / 2, 512);
+    let values = Chance(3).numbers(HEADS * (2 * 512 - 1), 2.0);
+    let bias = cpu::DistanceBias { positions: 512, values };
+    let kinds = [cpu::Distance::Unseen, cpu::Distance::Rotary(rotary), cpu::Distance::Bias(bias)];
+    let mut all = Vec::new();
+    for (kind, distance) in
+        ["", "rotary ", "bias ", "disentangled "].iter().zip(kinds.map(Arc::new))
+    {
+        for window in [None, Some(0), Some(5), Some(40)] {
+            let distance = DistanceTables::new(&distance, [HEADS, HIDDEN], device);
+            let attending = Attending { heads: HEADS, window, distance };
+            all.push((format!("{kind}{window:?}"), attending.attention()));
+        }
+    }
+    all
+}
+
+/// Every place where a half can be normalised.
+fn places(norm: NormWeights<Dispatch>) -> [(&'static str, Normalize<Dispatch>); 3] {
+    [
+        ("after", Normalize::After(norm.clone())),
+        ("before", Normalize::Before(norm)),
+        ("nowhere", Normalize::Nowhere),
+    ]
 }
 
 fn tensor(values: Vec<f32>, columns: usize, device: &BurnDevice) -> Tensor<2> {

@@ -2,13 +2,15 @@
 
 mod encoder;
 mod pair;
+mod pieces;
 mod short;
+mod template;
 mod text;
 mod words;
 
 use std::path::{Path, PathBuf};
 
-use tokenizers::Tokenizer;
+use tokenizers::{ModelWrapper, Tokenizer};
 
 use crate::config::ConfigError;
 use crate::files::FileError;
@@ -36,10 +38,10 @@ pub enum TokenizerError {
         #[source]
         source: Source,
     },
-    /// The tokenizer does not lay a pair out as BERT does.
+    /// The tokenizer does not keep the texts of a pair apart, or has types that the network lacks.
     #[error(
-        "{}: a pair becomes {found}; supported: [CLS] query [SEP] passage [SEP], with type 0 up to \
-         the first [SEP] and 1 after it",
+        "{}: a pair becomes {found}; supported: a query and a passage with special tokens between them, such as \
+         [CLS] query [SEP] passage [SEP], and types below type_vocab_size in config.json",
         .path.display()
     )]
     Layout {
@@ -83,12 +85,14 @@ pub enum TokenizerError {
     },
     /// No room for a passage.
     #[error(
-        "a query of up to {query} tokens and 3 special tokens leave no room for a passage in a pair of \
+        "a query of up to {query} tokens and {special} special tokens leave no room for a passage in a pair of \
          {pair}; allow longer pairs or shorter queries"
     )]
     NoRoom {
         /// Tokens of the query.
         query: usize,
+        /// Special tokens of a pair.
+        special: usize,
         /// Tokens of the pair.
         pair: usize,
     },
@@ -102,6 +106,10 @@ pub enum TokenizerError {
 fn parse(path: &Path, bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
     let failed = |source| TokenizerError::Parse { path: path.to_path_buf(), source };
     let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(failed)?;
+    if let ModelWrapper::Unigram(model) = tokenizer.get_model() {
+        let plain = pieces::without_special(model, &tokenizer).map_err(failed)?;
+        tokenizer.with_model(plain);
+    }
     tokenizer.with_truncation(None).map_err(failed)?.with_padding(None);
     tokenizer.set_encode_special_tokens(true);
     Ok(tokenizer)

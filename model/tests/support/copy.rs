@@ -24,11 +24,7 @@ impl Copy {
     pub(crate) fn of(name: &str) -> Self {
         let keep = tempfile::tempdir().unwrap();
         let dir = keep.path().join("a-model");
-        std::fs::create_dir(&dir).unwrap();
-        for file in std::fs::read_dir(fixture(name)).unwrap() {
-            let file = file.unwrap();
-            std::fs::copy(file.path(), dir.join(file.file_name())).unwrap();
-        }
+        copy_all(&fixture(name), &dir);
         Self { _keep: keep, dir }
     }
 
@@ -70,6 +66,19 @@ impl Copy {
     pub(crate) fn remove(self, file: &str) -> Self {
         std::fs::remove_file(self.dir.join(file)).unwrap();
         self
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let copy = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_all(&entry.path(), &copy);
+        } else {
+            std::fs::copy(entry.path(), copy).unwrap();
+        }
     }
 }
 

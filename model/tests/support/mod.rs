@@ -13,14 +13,44 @@ use crossrank_model::{
 use serde::Deserialize;
 
 /// Checkpoints in `fixtures/`, each with `golden.json`.
-pub(crate) const FIXTURES: [&str; 5] =
-    ["tiny-bert", "tiny-bert-f16", "tiny-bert-bf16", "tiny-bert-gelu-new", "tiny-bert-relu"];
+pub(crate) const FIXTURES: [&str; 14] = [
+    "tiny-bert",
+    "tiny-bert-f16",
+    "tiny-bert-bf16",
+    "tiny-bert-gelu-new",
+    "tiny-bert-relu",
+    "tiny-roberta",
+    "tiny-xlm-roberta",
+    "tiny-distilbert",
+    "tiny-electra",
+    "tiny-mpnet",
+    "tiny-deberta-v2",
+    "tiny-modernbert",
+    "tiny-modernbert-mean",
+    "tiny-modernbert-modules",
+];
+
+/// Those of architectures beside BERT, each with `tokens.json`.
+pub(crate) fn families() -> impl Iterator<Item = &'static str> {
+    FIXTURES.into_iter().skip(5)
+}
 
 /// What transformers makes of a fixture.
 #[derive(Deserialize)]
 pub(crate) struct Golden {
     pub(crate) tokens_max: usize,
     pub(crate) pairs: Vec<GoldenPair>,
+}
+
+/// The tokens that the tokenizers package gives for a pair of odd texts.
+#[derive(Deserialize)]
+pub(crate) struct OddPair {
+    pub(crate) query: String,
+    pub(crate) passage: String,
+    /// How often the passage stands in the text.
+    pub(crate) repeat: usize,
+    pub(crate) ids: Vec<u32>,
+    pub(crate) types: Vec<u8>,
 }
 
 #[derive(Deserialize)]
@@ -93,18 +123,25 @@ pub(crate) fn without_kernels() -> Vec<Device> {
         .collect()
 }
 
-/// Pairs of these lengths, of tokens by chance, the same each time.
-pub(crate) fn random_batch(lengths: &[usize], vocabulary: u32) -> PackedBatch {
+/// Pairs of these lengths, or of the longest that the fixture takes, of tokens by chance, the same each time.
+pub(crate) fn random_batch(lengths: &[usize], name: &str) -> PackedBatch {
+    let config = std::fs::read_to_string(fixture(name).join("config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    // As many as BERT's fixtures have at least.
+    let vocabulary = config["vocab_size"].as_u64().unwrap().min(290) as u32;
+    let Golden { tokens_max, pairs } = golden(name);
+    let has_types = pairs.iter().any(|pair| pair.types.contains(&1));
     let mut batch = PackedBatch::with_capacity(lengths.iter().sum());
     let mut state = 1_u32;
-    for &length in lengths {
+    for length in lengths.iter().map(|&length| length.min(tokens_max)) {
         let id = |_| {
             // Numerical Recipes' linear congruence; its low bits repeat soon.
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 8) % vocabulary
         };
         let ids: Vec<u32> = (0..length).map(id).collect();
-        let types: Vec<u8> = (0..length).map(|token| u8::from(token > length / 4)).collect();
+        let types: Vec<u8> =
+            (0..length).map(|token| u8::from(has_types && token > length / 4)).collect();
         batch.push(&ids, &types);
     }
     batch

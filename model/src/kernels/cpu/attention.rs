@@ -1,5 +1,9 @@
-//! Attention of one pair: no padding, no mask, one head after the other.
+//! Attention of one pair: no padding, one head after the other.
 
+use std::ops::Range;
+
+use super::disentangled::DisentangledHead;
+use super::distance::Distance;
 use super::linear::Rows;
 use super::math;
 use super::scratch::HeadRoom;
@@ -17,7 +21,7 @@ const MASK: [f32; 2 * PANEL] = {
     mask
 };
 
-/// Each query row attends to all rows of the pair.
+/// Each query row attends to the rows of the pair, or to those near it.
 pub(super) struct Attend<'a> {
     /// `[queries, hidden]`: the first rows of the pair.
     pub(super) queries: Rows<'a>,
@@ -27,6 +31,9 @@ pub(super) struct Attend<'a> {
     pub(super) heads: usize,
     /// Numbers of a head.
     pub(super) width: usize,
+    /// How many tokens to either side a query sees; all, where there is none.
+    pub(super) window: Option<usize>,
+    pub(super) distance: &'a Distance,
     /// `[queries, hidden]`.
     pub(super) context: &'a mut [f32],
     pub(super) room: &'a mut HeadRoom,
@@ -47,17 +54,48 @@ impl Kernel for Attend<'_> {
         let keys = self.room.keys.floats(columns * width);
         let values = self.room.values.floats(tokens * width.next_multiple_of(PANEL));
         let weights = self.room.weights.floats(ROWS_MAX * columns);
-        let scale = 1.0 / (width as f32).sqrt();
+        let mut disentangled = self.distance.disentangled().map(|positions| {
+            DisentangledHead::new(positions, hidden, tokens, &mut self.room.distance)
+        });
+        // Scores are sums of three products where content meets position.
+        let products = if disentangled.is_some() { 3.0 } else { 1.0 };
+        let scale = 1.0 / (products * width as f32).sqrt();
         for head in 0..self.heads {
             let first = head * width;
+            if let Some(positions) = &mut disentangled {
+                positions.start(simd, self.keys, first, width, scale);
+            }
             pack_keys(self.keys, first, width, scale, keys);
             pack_values(self.values, first, width, values);
             let mut row = 0;
             for rows in heights(self.queries.rows, S::TILE_ROWS) {
                 let queries = &self.queries.values[row * self.queries.stride + first..];
-                let tile = Tile { rows, width, tokens, columns };
+                let seen = match self.window {
+                    None => 0..tokens,
+                    Some(window) => {
+                        let start = row.saturating_sub(window) / PANEL * PANEL;
+                        start..tokens.min((row + rows).saturating_add(window))
+                    }
+                };
+                let tile = Tile { rows, width, tokens, columns, start: seen.start, end: seen.end };
                 score(simd, tile, queries, self.queries.stride, keys, weights);
+                if let Some(positions) = &mut disentangled {
+                    positions.add(simd, tile, row, queries, self.queries.stride, weights);
+                }
+                if let Some(bias) = self.distance.bias() {
+                    for (row, query) in weights.chunks_exact_mut(columns).zip(row..row + rows) {
+                        bias.add(head, query, seen.start, &mut row[seen.clone()]);
+                    }
+                }
+                let beyond = self.window.map(|window| Beyond { window, row });
+                if let Some(beyond) = beyond {
+                    beyond.fill(tile, weights, f32::NEG_INFINITY);
+                }
                 let shares = soften(simd, tile, weights);
+                if let Some(beyond) = beyond {
+                    // An exponential of minus infinity is next to nothing; times a huge value, it is not.
+                    beyond.fill(tile, weights, 0.0);
+                }
                 let context = &mut self.context[row * hidden + first..];
                 mix(simd, tile, weights, &shares, values, context, hidden);
                 row += rows;
@@ -68,17 +106,58 @@ impl Kernel for Attend<'_> {
 
 /// Some query rows of one head.
 #[derive(Clone, Copy)]
-struct Tile {
-    rows: usize,
-    width: usize,
-    tokens: usize,
+pub(super) struct Tile {
+    pub(super) rows: usize,
+    pub(super) width: usize,
+    pub(super) tokens: usize,
     /// Tokens, filled up to whole panels.
-    columns: usize,
+    pub(super) columns: usize,
+    /// The first key that counts, at the start of a panel, and the one behind the last.
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// What lies outside the window of each query of a tile.
+#[derive(Clone, Copy)]
+struct Beyond {
+    window: usize,
+    /// The tile's first query.
+    row: usize,
+}
+
+// === impl Tile ===
+
+impl Tile {
+    /// The columns of the panels in which keys count.
+    fn panels(&self) -> Range<usize> {
+        self.start..self.end.next_multiple_of(PANEL)
+    }
+}
+
+// === impl Beyond ===
+
+impl Beyond {
+    #[inline(always)]
+    fn fill(self, tile: Tile, weights: &mut [f32], value: f32) {
+        let Range { start, end } = tile.panels();
+        let rows = weights.chunks_exact_mut(tile.columns).take(tile.rows);
+        for (weights, query) in rows.zip(self.row..) {
+            let behind = (query + self.window).saturating_add(1).min(end);
+            weights[start..query.saturating_sub(self.window).max(start)].fill(value);
+            weights[behind..end].fill(value);
+        }
+    }
 }
 
 /// Keys `[tokens, width]` → panels of `[width, PANEL]`, each number times `scale`, the last filled up with zeros.
 #[inline(always)]
-fn pack_keys(keys: Rows<'_>, first: usize, width: usize, scale: f32, panels: &mut [f32]) {
+pub(super) fn pack_keys(
+    keys: Rows<'_>,
+    first: usize,
+    width: usize,
+    scale: f32,
+    panels: &mut [f32],
+) {
     for (index, panel) in panels.chunks_exact_mut(width * PANEL).enumerate() {
         let start = index * PANEL;
         let count = (keys.rows - start).min(PANEL);
@@ -111,7 +190,7 @@ fn pack_values(values: Rows<'_>, first: usize, width: usize, panels: &mut [f32])
 
 /// Query times keys, into `weights`, `[rows, columns]`.
 #[inline(always)]
-fn score<S: Simd>(
+pub(super) fn score<S: Simd>(
     simd: S,
     tile: Tile,
     queries: &[f32],
@@ -119,8 +198,10 @@ fn score<S: Simd>(
     keys: &[f32],
     weights: &mut [f32],
 ) {
-    for (index, panel) in keys.chunks_exact(tile.width * PANEL).enumerate() {
-        let column = index * PANEL;
+    let Range { start, end } = tile.panels();
+    let panels = keys[start * tile.width..end * tile.width].chunks_exact(tile.width * PANEL);
+    for (index, panel) in panels.enumerate() {
+        let column = start + index * PANEL;
         let count = (tile.tokens - column).min(PANEL);
         let tile = FloatTile {
             rows: tile.rows,
@@ -132,8 +213,8 @@ fn score<S: Simd>(
             sums: weights[column..].as_mut_ptr(),
             sums_stride: tile.columns,
         };
-        // SAFETY: `Rows::check` has counted the queries; a panel is a slice of what is read; weights are
-        // ROWS_MAX rows of `columns`, of which a panel fills PANEL.
+        // SAFETY: `Rows::check` has counted the queries; a panel is a slice of what is read; weights have room for
+        // the tile's rows of `columns`, of which a panel fills PANEL.
         unsafe { tile.compute(simd) };
     }
 }
@@ -143,6 +224,7 @@ fn score<S: Simd>(
 fn soften<S: Simd>(simd: S, tile: Tile, weights: &mut [f32]) -> [f32; ROWS_MAX] {
     let mut shares = [0.0; ROWS_MAX];
     for (row, share) in weights.chunks_exact_mut(tile.columns).zip(&mut shares).take(tile.rows) {
+        let row = &mut row[tile.panels()];
         let mut largest = simd.splat(f32::NEG_INFINITY);
         for at in (0..row.len()).step_by(S::LANES) {
             // SAFETY: a row is a multiple of PANEL long, and so of LANES.
@@ -180,16 +262,16 @@ fn mix<S: Simd>(
         let first = index * PANEL;
         let product = FloatTile {
             rows: tile.rows,
-            depth: tile.tokens,
-            a: weights.as_ptr(),
+            depth: tile.end - tile.start,
+            a: weights[tile.start..].as_ptr(),
             a_stride: tile.columns,
-            panel: panel.as_ptr(),
+            panel: panel[tile.start * PANEL..].as_ptr(),
             start: MASK.as_ptr(),
             sums: sums.0.as_mut_ptr(),
             sums_stride: PANEL,
         };
-        // SAFETY: weights are ROWS_MAX rows of `columns`, of which `tokens` are read; a panel is a slice of
-        // what is read; sums have room for ROWS_MAX rows.
+        // SAFETY: weights are ROWS_MAX rows of `columns`, of which those from `start` to `end`, at most `tokens`,
+        // are read; a panel has a row for each token; sums have room for ROWS_MAX rows.
         unsafe { product.compute(simd) };
         let count = (tile.width - first).min(PANEL);
         for (row, sums) in sums.0.chunks_exact(PANEL).take(tile.rows).enumerate() {

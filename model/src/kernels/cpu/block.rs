@@ -1,10 +1,12 @@
 //! The two halves of an encoder layer, on rows that stay near the core from the first product to the last.
 
 use super::attention::Attend;
+use super::distance::{Distance, Turn};
+use super::gate::Gate;
 use super::isa::Isa;
 use super::linear::{Rows, linear};
-use super::norm::{AddNorm, NormSlices};
-use super::scratch::{self, Scratch};
+use super::norm::{Add, AddNorm, NormRows, NormSlices};
+use super::scratch::{self, Room, Scratch};
 use super::weights::PackedLinear;
 use crate::config::Activation;
 
@@ -14,13 +16,33 @@ const FEED_FORWARD_ROWS: usize = 48;
 /// Rows of short pairs that are projected together, for the same reason.
 const ATTENTION_ROWS: usize = 96;
 
-/// `x`, `[tokens, hidden]`, becomes `norm(output(attention(qkv(x))) + x)`.
+/// Where a half of a layer, `f`, normalises.
+#[derive(Clone, Copy)]
+pub(crate) enum Normalize<'a> {
+    /// `norm(f(x) + x)`.
+    After(NormSlices<'a>),
+    /// `f(norm(x)) + x`.
+    Before(NormSlices<'a>),
+    /// `f(x) + x`.
+    Nowhere,
+}
+
+/// How the tokens of a pair attend to one another.
+#[derive(Clone, Copy)]
+pub(crate) struct Attention<'a> {
+    pub(crate) heads: usize,
+    /// How many tokens to either side a token sees; all, where there is none.
+    pub(crate) window: Option<usize>,
+    pub(crate) distance: &'a Distance,
+}
+
+/// `x`, `[tokens, hidden]`, becomes `output(attention(qkv(x))) + x`, normalised.
 pub(crate) struct SelfAttention<'a> {
     /// Query, key and value side by side.
     pub(crate) qkv: &'a PackedLinear,
     pub(crate) output: &'a PackedLinear,
-    pub(crate) norm: NormSlices<'a>,
-    pub(crate) heads: usize,
+    pub(crate) norm: Normalize<'a>,
+    pub(crate) attention: Attention<'a>,
 }
 
 /// As [`SelfAttention`], for the first token of each pair alone.
@@ -29,16 +51,18 @@ pub(crate) struct FirstAttention<'a> {
     /// Key and value side by side.
     pub(crate) key_value: &'a PackedLinear,
     pub(crate) output: &'a PackedLinear,
-    pub(crate) norm: NormSlices<'a>,
-    pub(crate) heads: usize,
+    pub(crate) norm: Normalize<'a>,
+    pub(crate) attention: Attention<'a>,
 }
 
-/// `x`, `[rows, hidden]`, becomes `norm(down(activation(up(x))) + x)`.
+/// `x`, `[rows, hidden]`, becomes `down(activation(up(x))) + x`, normalised.
 pub(crate) struct FeedForward<'a> {
     pub(crate) up: &'a PackedLinear,
     pub(crate) activation: Activation,
+    /// Whether the second half of what `up` gives is multiplied with the activation of the first.
+    pub(crate) gated: bool,
     pub(crate) down: &'a PackedLinear,
-    pub(crate) norm: NormSlices<'a>,
+    pub(crate) norm: Normalize<'a>,
 }
 
 /// A layer's linear parts, by what they read.
@@ -64,6 +88,49 @@ impl Observer for () {
     fn see(&mut self, _: Input, _: Rows<'_>) {}
 }
 
+// === impl Normalize ===
+
+impl Normalize<'_> {
+    /// What goes into the half: `x`, or a normalised copy of it in `room`.
+    fn before<'x>(self, isa: Isa, x: &'x [f32], room: &'x mut Room) -> &'x [f32] {
+        match self {
+            Self::Before(norm) => {
+                let normed = room.floats(x.len());
+                normed.copy_from_slice(x);
+                isa.run(NormRows { x: normed, norm });
+                normed
+            }
+            Self::After(_) | Self::Nowhere => x,
+        }
+    }
+
+    /// Adds what came out of it, `[rows, hidden]`, `stride` apart.
+    fn after(self, isa: Isa, x: &mut [f32], hidden: usize, added: &[f32], stride: usize) {
+        match self {
+            Self::After(norm) => isa.run(AddNorm { x, added, stride, norm }),
+            Self::Before(_) | Self::Nowhere => isa.run(Add { x, hidden, added, stride }),
+        }
+    }
+
+    fn fits(self, hidden: usize) -> bool {
+        match self {
+            Self::After(norm) | Self::Before(norm) => norm.gamma.len() == hidden,
+            Self::Nowhere => true,
+        }
+    }
+}
+
+// === impl Attention ===
+
+impl Attention<'_> {
+    /// Turns the first `heads` heads of each row, queries and keys, of one pair.
+    fn turn(self, isa: Isa, rows: &mut [f32], stride: usize, heads: usize) {
+        if let Some(rotary) = self.distance.rotary() {
+            isa.run(Turn { rotary, rows, stride, heads });
+        }
+    }
+}
+
 // === impl SelfAttention ===
 
 impl SelfAttention<'_> {
@@ -77,7 +144,7 @@ impl SelfAttention<'_> {
     ) {
         let hidden = self.qkv.inputs();
         assert!(self.qkv.outputs() == 3 * hidden && self.output.outputs() == hidden);
-        assert!(hidden.is_multiple_of(self.heads) && self.norm.gamma.len() == hidden);
+        assert!(hidden.is_multiple_of(self.attention.heads) && self.norm.fits(hidden));
         scratch::with(|scratch| {
             for group in groups(offsets) {
                 let rows = group[0] as usize..group[group.len() - 1] as usize;
@@ -97,13 +164,17 @@ impl SelfAttention<'_> {
     ) {
         let (hidden, width) = (self.qkv.inputs(), self.qkv.width());
         let rows = x.len() / hidden;
+        let Attention { heads, window, distance } = self.attention;
         let qkv = scratch.projected.floats(rows * width);
-        let input = Rows { values: x, rows, stride: hidden };
+        let values = self.norm.before(isa, x, &mut scratch.normed);
+        let input = Rows { values, rows, stride: hidden };
         observer.see(Input::Projection, input);
         linear(isa, input, self.qkv, None, &mut scratch.linear, qkv);
         let context = scratch.context.floats(rows * hidden);
         for pair in offsets.windows(2) {
             let (first, tokens) = ((pair[0] - offsets[0]) as usize, (pair[1] - pair[0]) as usize);
+            let own = &mut qkv[first * width..(first + tokens) * width];
+            self.attention.turn(isa, own, width, 2 * heads);
             let part = |part: usize| Rows {
                 values: &qkv[first * width + part * hidden..],
                 rows: tokens,
@@ -113,8 +184,10 @@ impl SelfAttention<'_> {
                 queries: part(0),
                 keys: part(1),
                 values: part(2),
-                heads: self.heads,
-                width: hidden / self.heads,
+                heads,
+                width: hidden / heads,
+                window,
+                distance,
                 context: &mut context[first * hidden..][..tokens * hidden],
                 room: &mut scratch.head,
             });
@@ -123,7 +196,7 @@ impl SelfAttention<'_> {
         let input = Rows { values: context, rows, stride: hidden };
         observer.see(Input::Output, input);
         linear(isa, input, self.output, None, &mut scratch.linear, added);
-        isa.run(AddNorm { x, added, stride: self.output.width(), norm: self.norm });
+        self.norm.after(isa, x, hidden, added, self.output.width());
     }
 }
 
@@ -135,7 +208,7 @@ impl FirstAttention<'_> {
         let hidden = self.query.inputs();
         assert!(self.query.outputs() == hidden && self.key_value.inputs() == hidden);
         assert!(self.key_value.outputs() == 2 * hidden && self.output.outputs() == hidden);
-        assert!(hidden.is_multiple_of(self.heads) && self.norm.gamma.len() == hidden);
+        assert!(hidden.is_multiple_of(self.attention.heads) && self.norm.fits(hidden));
         assert_eq!(firsts.len(), offsets.len().saturating_sub(1) * hidden, "a row for each pair");
         for (pair, first) in offsets.windows(2).zip(firsts.chunks_exact_mut(hidden)) {
             first.copy_from_slice(&x[pair[0] as usize * hidden..][..hidden]);
@@ -163,15 +236,21 @@ impl FirstAttention<'_> {
         let hidden = self.query.inputs();
         let (rows, pairs) = (x.len() / hidden, firsts.len() / hidden);
         let (width, query_width) = (self.key_value.width(), self.query.width());
+        let Attention { heads, window, distance } = self.attention;
         let projected = scratch.projected.floats(rows * width);
-        let input = Rows { values: x, rows, stride: hidden };
+        let values = self.norm.before(isa, x, &mut scratch.normed);
+        let input = Rows { values, rows, stride: hidden };
         linear(isa, input, self.key_value, None, &mut scratch.linear, projected);
         let queries = scratch.inner.floats(pairs * query_width);
-        let input = Rows { values: firsts, rows: pairs, stride: hidden };
+        let values = self.norm.before(isa, firsts, &mut scratch.normed);
+        let input = Rows { values, rows: pairs, stride: hidden };
         linear(isa, input, self.query, None, &mut scratch.linear, queries);
         let context = scratch.context.floats(pairs * hidden);
         for (index, pair) in offsets.windows(2).enumerate() {
             let (first, tokens) = ((pair[0] - offsets[0]) as usize, (pair[1] - pair[0]) as usize);
+            // Queries stand at position 0, where nothing turns.
+            let own = &mut projected[first * width..(first + tokens) * width];
+            self.attention.turn(isa, own, width, heads);
             let part = |part: usize| Rows {
                 values: &projected[first * width + part * hidden..],
                 rows: tokens,
@@ -182,8 +261,10 @@ impl FirstAttention<'_> {
                 queries: Rows { values: queries, rows: 1, stride: query_width },
                 keys: part(0),
                 values: part(1),
-                heads: self.heads,
-                width: hidden / self.heads,
+                heads,
+                width: hidden / heads,
+                window,
+                distance,
                 context: &mut context[index * hidden..][..hidden],
                 room: &mut scratch.head,
             });
@@ -191,7 +272,7 @@ impl FirstAttention<'_> {
         let added = scratch.added.floats(pairs * self.output.width());
         let input = Rows { values: context, rows: pairs, stride: hidden };
         linear(isa, input, self.output, None, &mut scratch.linear, added);
-        isa.run(AddNorm { x: firsts, added, stride: self.output.width(), norm: self.norm });
+        self.norm.after(isa, firsts, hidden, added, self.output.width());
     }
 }
 
@@ -202,8 +283,9 @@ impl FeedForward<'_> {
     pub(crate) fn run(&self, isa: Isa, x: &mut [f32], observer: &mut impl Observer) {
         let hidden = self.up.inputs();
         let rows = x.len() / hidden;
-        assert!(x.len() == rows * hidden && self.norm.gamma.len() == hidden);
-        assert!(self.down.inputs() == self.up.outputs() && self.down.outputs() == hidden);
+        let inner = if self.gated { self.up.outputs() / 2 } else { self.up.outputs() };
+        assert!(x.len() == rows * hidden && self.norm.fits(hidden));
+        assert!(self.down.inputs() == inner && self.down.outputs() == hidden);
         if rows == 0 {
             return;
         }
@@ -220,14 +302,20 @@ impl FeedForward<'_> {
         let hidden = self.up.inputs();
         let rows = x.len() / hidden;
         let inner = scratch.inner.floats(rows * self.up.width());
-        let input = Rows { values: x, rows, stride: hidden };
+        let values = self.norm.before(isa, x, &mut scratch.normed);
+        let input = Rows { values, rows, stride: hidden };
         observer.see(Input::Up, input);
-        linear(isa, input, self.up, Some(self.activation), &mut scratch.linear, inner);
+        let activation = (!self.gated).then_some(self.activation);
+        linear(isa, input, self.up, activation, &mut scratch.linear, inner);
+        if self.gated {
+            let (stride, width) = (self.up.width(), self.down.inputs());
+            isa.run(Gate { rows: inner, stride, width, activation: self.activation });
+        }
         let added = scratch.added.floats(rows * self.down.width());
         let input = Rows { values: inner, rows, stride: self.up.width() };
         observer.see(Input::Down, input);
         linear(isa, input, self.down, None, &mut scratch.linear, added);
-        isa.run(AddNorm { x, added, stride: self.down.width(), norm: self.norm });
+        self.norm.after(isa, x, hidden, added, self.down.width());
     }
 }
 

@@ -192,9 +192,17 @@ fn finish<S: Simd>(simd: S, value: S::F, activation: Option<Activation>, coarse:
     match activation {
         None => value,
         Some(Activation::GeluErf) if coarse => math::gelu_coarse(simd, value),
-        Some(Activation::GeluErf) => math::gelu(simd, value),
-        Some(Activation::GeluTanh) => math::gelu_tanh(simd, value),
+        Some(activation) => activate(simd, value, activation),
+    }
+}
+
+/// As exact as float32 is.
+#[inline(always)]
+pub(super) fn activate<S: Simd>(simd: S, value: S::F, activation: Activation) -> S::F {
+    match activation {
+        Activation::GeluErf => math::gelu(simd, value),
+        Activation::GeluTanh => math::gelu_tanh(simd, value),
         // In this order, so that what is not a number stays so.
-        Some(Activation::Relu) => simd.max(simd.splat(0.0), value),
+        Activation::Relu => simd.max(simd.splat(0.0), value),
     }
 }

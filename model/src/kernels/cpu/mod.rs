@@ -9,7 +9,9 @@
 //! | [`quantize`] | activations in 8 bits |
 //! | [`linear`] | rows times weights |
 //! | [`attention`] | attention of one pair |
+//! | [`distance`], [`disentangled`] | rotary embeddings, distance biases, scores of content and position |
 //! | [`norm`], [`math`] | layer normalisation; exponential and GELU |
+//! | [`gate`] | the gate of a feed-forward half |
 //! | [`block`] | the two halves of an encoder layer, put together from these |
 //! | [`scratch`] | memory that a thread keeps |
 //!
@@ -19,6 +21,9 @@
 
 mod attention;
 mod block;
+mod disentangled;
+mod distance;
+mod gate;
 mod isa;
 mod linear;
 mod math;
@@ -34,7 +39,10 @@ mod weights;
 mod tests;
 
 use crate::config::Activation;
-pub(crate) use block::{FeedForward, FirstAttention, Input, Observer, SelfAttention};
+pub(crate) use block::{
+    Attention, FeedForward, FirstAttention, Input, Normalize, Observer, SelfAttention,
+};
+pub(crate) use distance::{Disentangled, Distance, DistanceBias, Rotary};
 pub use isa::InstructionSet;
 pub(crate) use isa::Isa;
 pub(crate) use linear::Rows;
@@ -44,8 +52,26 @@ pub(crate) use weights::{Int8Rows, PackedLinear};
 
 /// Each row of `x`, `[tokens, hidden]`, becomes the normalised sum of a row of each table: `[rows, hidden]` and, for
 /// each token, the row.
-pub(crate) fn embed(isa: Isa, tables: [(&[f32], &[u32]); 3], norm: NormSlices<'_>, x: &mut [f32]) {
+pub(crate) fn embed(isa: Isa, tables: &[(&[f32], &[u32])], norm: NormSlices<'_>, x: &mut [f32]) {
     isa.run(norm::EmbedNorm { x, tables, norm });
+}
+
+/// Each row of `x`, `[rows, hidden]`, is normalised.
+pub(crate) fn normalize(isa: Isa, norm: NormSlices<'_>, x: &mut [f32]) {
+    isa.run(norm::NormRows { x, norm });
+}
+
+/// The mean of the rows of each pair, `[pairs, hidden]`; `x` is `[tokens, hidden]`.
+pub(crate) fn mean(x: &[f32], offsets: &[u32], hidden: usize) -> Vec<f32> {
+    let mut means = vec![0.0; offsets.len().saturating_sub(1) * hidden];
+    for (mean, pair) in means.chunks_exact_mut(hidden).zip(offsets.windows(2)) {
+        for row in x[pair[0] as usize * hidden..pair[1] as usize * hidden].chunks_exact(hidden) {
+            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+        let count = (pair[1] - pair[0]) as f32;
+        mean.iter_mut().for_each(|sum| *sum /= count);
+    }
+    means
 }
 
 /// `x`, `[rows, inputs]` → `y = activation(x W + b)`, `[rows, outputs]`.

@@ -20,12 +20,29 @@ pub(super) struct AddNorm<'a> {
     pub(super) norm: NormSlices<'a>,
 }
 
+/// `x` becomes `x + added`.
+pub(super) struct Add<'a> {
+    /// `[rows, hidden]`.
+    pub(super) x: &'a mut [f32],
+    pub(super) hidden: usize,
+    /// `[rows, hidden]`, `stride` apart.
+    pub(super) added: &'a [f32],
+    pub(super) stride: usize,
+}
+
+/// Each row of `x` is normalised.
+pub(super) struct NormRows<'a> {
+    /// `[rows, hidden]`.
+    pub(super) x: &'a mut [f32],
+    pub(super) norm: NormSlices<'a>,
+}
+
 /// Each row of `x` becomes the normalised sum of a row of each table.
 pub(super) struct EmbedNorm<'a> {
     /// `[tokens, hidden]`.
     pub(super) x: &'a mut [f32],
-    /// `[rows, hidden]` and, for each token, the row.
-    pub(super) tables: [(&'a [f32], &'a [u32]); 3],
+    /// `[rows, hidden]` and, for each token, the row; one table or more.
+    pub(super) tables: &'a [(&'a [f32], &'a [u32])],
     pub(super) norm: NormSlices<'a>,
 }
 
@@ -47,6 +64,35 @@ impl Kernel for AddNorm<'_> {
     }
 }
 
+// === impl Add ===
+
+impl Kernel for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let rows = self.x.len() / self.hidden;
+        assert!(rows > 0 && self.x.len() == rows * self.hidden && self.stride >= self.hidden);
+        assert!(self.added.len() >= (rows - 1) * self.stride + self.hidden);
+        for (x, added) in self.x.chunks_exact_mut(self.hidden).zip(self.added.chunks(self.stride)) {
+            add(simd, x, added);
+        }
+    }
+}
+
+// === impl NormRows ===
+
+impl Kernel for NormRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for x in self.x.chunks_exact_mut(self.norm.gamma.len()) {
+            normalize(simd, x, self.norm);
+        }
+    }
+}
+
 // === impl EmbedNorm ===
 
 impl Kernel for EmbedNorm<'_> {
@@ -55,12 +101,12 @@ impl Kernel for EmbedNorm<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let hidden = self.norm.gamma.len();
+        let [(words, word), others @ ..] = self.tables else { unreachable!("words have a table") };
         for (token, x) in self.x.chunks_exact_mut(hidden).enumerate() {
-            let [words, types, positions] =
-                self.tables.map(|(table, rows)| &table[rows[token] as usize * hidden..][..hidden]);
-            x.copy_from_slice(words);
-            add(simd, x, types);
-            add(simd, x, positions);
+            x.copy_from_slice(&words[word[token] as usize * hidden..][..hidden]);
+            for (table, rows) in others {
+                add(simd, x, &table[rows[token] as usize * hidden..][..hidden]);
+            }
             normalize(simd, x, self.norm);
         }
     }

@@ -14,6 +14,7 @@ pub(super) struct Room(Vec<Line>);
 /// The rooms of one thread, each named after what stands in it.
 #[derive(Default)]
 pub(super) struct Scratch {
+    pub(super) normed: Room,
     pub(super) projected: Room,
     pub(super) context: Room,
     pub(super) inner: Room,
@@ -35,6 +36,16 @@ pub(super) struct HeadRoom {
     pub(super) keys: Room,
     pub(super) values: Room,
     pub(super) weights: Room,
+    pub(super) distance: DistanceRoom,
+}
+
+/// What scores of content and position need.
+#[derive(Default)]
+pub(super) struct DistanceRoom {
+    pub(super) keys: Room,
+    pub(super) queries: Room,
+    pub(super) of_queries: Room,
+    pub(super) of_keys: Room,
 }
 
 thread_local! {

@@ -1,4 +1,5 @@
 use super::{Chance, Guarded, assert_rows_near, assert_same, sets};
+use crate::kernels::cpu::Distance;
 use crate::kernels::cpu::attention::Attend;
 use crate::kernels::cpu::isa::Isa;
 use crate::kernels::cpu::linear::Rows;
@@ -62,6 +63,8 @@ impl Pair {
             values: rows(2, self.tokens()),
             heads: self.heads,
             width: self.width,
+            window: None,
+            distance: &Distance::Unseen,
             context: output.get_mut(),
             room,
         });

@@ -4,10 +4,14 @@ use super::{Chance, Guarded, Layer, assert_same, sets, wide};
 use crate::config::Activation;
 use crate::kernels::cpu::isa::Isa;
 use crate::kernels::cpu::weights::PackedLinear;
-use crate::kernels::cpu::{FeedForward, FirstAttention, Rows, SelfAttention};
+use crate::kernels::cpu::{
+    Attention, Distance, FeedForward, FirstAttention, Normalize, Rows, SelfAttention,
+};
 use crate::kernels::cpu::{Input, Observer, linear};
 
 const HEADS: usize = 3;
+const ATTENTION: Attention<'static> =
+    Attention { heads: HEADS, window: None, distance: &Distance::Unseen };
 
 /// One encoder layer.
 struct Weights {
@@ -107,8 +111,8 @@ impl Packed {
         let attention = SelfAttention {
             qkv: &self.qkv,
             output: &self.output,
-            norm: norm.slices(),
-            heads: HEADS,
+            norm: Normalize::After(norm.slices()),
+            attention: ATTENTION,
         };
         let mut buffer = Guarded::output(x.len());
         buffer.get_mut().copy_from_slice(x);
@@ -121,8 +125,8 @@ impl Packed {
             query: &self.query,
             key_value: &self.key_value,
             output: &self.output,
-            norm: norm.slices(),
-            heads: HEADS,
+            norm: Normalize::After(norm.slices()),
+            attention: ATTENTION,
         };
         let input = Guarded::input(x);
         let mut firsts = Guarded::output((offsets.len() - 1) * self.query.inputs());
@@ -131,8 +135,13 @@ impl Packed {
     }
 
     fn feed(&self, isa: Isa, norm: &Norm, x: &[f32], activation: Activation) -> Vec<f32> {
-        let feed_forward =
-            FeedForward { up: &self.up, activation, down: &self.down, norm: norm.slices() };
+        let feed_forward = FeedForward {
+            up: &self.up,
+            activation,
+            gated: false,
+            down: &self.down,
+            norm: Normalize::After(norm.slices()),
+        };
         let mut buffer = Guarded::output(x.len());
         buffer.get_mut().copy_from_slice(x);
         feed_forward.run(isa, buffer.get_mut(), &mut ());
@@ -294,15 +303,16 @@ impl Observer for Seen {
 fn an_observer_sees_every_row_of_every_part() {
     let weights = Weights::new(&mut Chance(6), 24, 36);
     let packed = weights.packed(false);
-    let norm = weights.norm.slices();
+    let norm = Normalize::After(weights.norm.slices());
     for isa in sets() {
         let mut seen = Seen::default();
         let mut x = vec![0.5; 170 * 24];
         let attention =
-            SelfAttention { qkv: &packed.qkv, output: &packed.output, norm, heads: HEADS };
+            SelfAttention { qkv: &packed.qkv, output: &packed.output, norm, attention: ATTENTION };
         attention.run(isa, &mut x, &[0, 100, 130, 170], &mut seen);
         let (up, down) = (&packed.up, &packed.down);
-        let feed_forward = FeedForward { up, activation: Activation::Relu, down, norm };
+        let activation = Activation::Relu;
+        let feed_forward = FeedForward { up, activation, gated: false, down, norm };
         feed_forward.run(isa, &mut x, &mut seen);
         for (input, width) in
             [(Input::Projection, 24), (Input::Output, 24), (Input::Up, 24), (Input::Down, 36)]

@@ -166,8 +166,8 @@ fn embeddings_are_looked_up_added_and_normalised() {
         let expected = norm.apply(&sums);
         for isa in sets() {
             let mut x = Guarded::output(tokens * hidden);
-            let pairs = std::array::from_fn(|i| (tables[i].as_slice(), rows[i].as_slice()));
-            embed(isa, pairs, norm.slices(), x.get_mut());
+            let pairs: [_; 3] = std::array::from_fn(|i| (tables[i].as_slice(), rows[i].as_slice()));
+            embed(isa, &pairs, norm.slices(), x.get_mut());
             let x = x.written();
             assert_rows_near(
                 &format!("{hidden} on {isa:?}"),

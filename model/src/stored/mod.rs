@@ -1,8 +1,15 @@
 //! A model's parts as its file holds them, before a device takes them.
 
-use crate::config::BertConfig;
-use crate::kernels::cpu::Int8Rows;
+mod distances;
+mod network;
+
+use crate::config::ModelConfig;
+use crate::kernels::cpu::{Int8Rows, NormSlices};
 use crate::weights::{Weights, WeightsError};
+pub(crate) use distances::StoredDistances;
+pub(crate) use network::{
+    StoredEmbeddings, StoredHead, StoredLayer, StoredProjection, StoredStage,
+};
 
 /// What stands behind a quantised layer's name, beside its int8 `weight`.
 const STEPS: &str = "weight_step";
@@ -14,8 +21,9 @@ pub(crate) struct StoredLinear {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
     pub(crate) weights: StoredWeights,
-    /// `[outputs]`.
+    /// `[outputs]`; zeros where the file has none.
     pub(crate) bias: Vec<f32>,
+    pub(crate) has_bias: bool,
 }
 
 /// `W`, as `[outputs, inputs]`.
@@ -29,7 +37,9 @@ pub(crate) enum StoredWeights {
 #[derive(Clone, Debug)]
 pub(crate) struct StoredNorm {
     pub(crate) gamma: Vec<f32>,
+    /// Zeros where the file has none.
     pub(crate) beta: Vec<f32>,
+    pub(crate) has_beta: bool,
     pub(crate) epsilon: f64,
 }
 
@@ -43,14 +53,15 @@ impl StoredLinear {
         weights: &mut Weights,
         names: &[&str],
         [inputs, outputs]: [usize; 2],
+        has_bias: bool,
     ) -> Result<Self, WeightsError> {
         let (mut rows, mut bias) = (Vec::new(), Vec::new());
         for name in names {
             rows.extend(weights.take(&format!("{name}.weight"), [outputs, inputs])?);
-            bias.extend(weights.take(&format!("{name}.bias"), [outputs])?);
+            bias.extend(take_bias(weights, name, outputs, has_bias)?);
         }
         let outputs = names.len() * outputs;
-        Ok(Self { inputs, outputs, weights: StoredWeights::Float(rows), bias })
+        Ok(Self { inputs, outputs, weights: StoredWeights::Float(rows), bias, has_bias })
     }
 
     /// As [`StoredLinear::take`], from a file of int8 weights.
@@ -58,13 +69,14 @@ impl StoredLinear {
         weights: &mut Weights,
         names: &[&str],
         [inputs, outputs]: [usize; 2],
+        has_bias: bool,
     ) -> Result<Self, WeightsError> {
         let (mut rows, mut steps, mut bias) = (Vec::new(), Vec::new(), Vec::new());
         let mut shared: Option<(String, Vec<f32>)> = None;
         for name in names {
             rows.extend(weights.take_int8(&format!("{name}.weight"), [outputs, inputs])?);
             steps.extend(weights.take_positive(&format!("{name}.{STEPS}"), [outputs])?);
-            bias.extend(weights.take(&format!("{name}.bias"), [outputs])?);
+            bias.extend(take_bias(weights, name, outputs, has_bias)?);
             let tensor = format!("{name}.{SMOOTHING}");
             let smoothing = weights.take_positive(&tensor, [inputs])?;
             // Layers side by side read the same input, which is quantised once.
@@ -77,13 +89,30 @@ impl StoredLinear {
         let (_, smoothing) = shared.expect("a layer has a name");
         let outputs = names.len() * outputs;
         let weights = StoredWeights::Int8(Int8Rows { weights: rows, steps, smoothing });
-        Ok(Self { inputs, outputs, weights, bias })
+        Ok(Self { inputs, outputs, weights, bias, has_bias })
     }
 
-    /// Float weights become int8; `amplitude`, `[inputs]`, is how large the layer's inputs get.
+    /// The first `outputs` outputs, and the others, as layers of their own.
+    pub(crate) fn split(mut self, outputs: usize) -> [Self; 2] {
+        let bias = self.bias.split_off(outputs);
+        let rows = match &mut self.weights {
+            StoredWeights::Float(rows) => {
+                StoredWeights::Float(rows.split_off(outputs * self.inputs))
+            }
+            StoredWeights::Int8(int8) => StoredWeights::Int8(Int8Rows {
+                weights: int8.weights.split_off(outputs * self.inputs),
+                steps: int8.steps.split_off(outputs),
+                smoothing: int8.smoothing.clone(),
+            }),
+        };
+        let others = Self { outputs: self.outputs - outputs, weights: rows, bias, ..self };
+        [Self { outputs, weights: self.weights, bias: self.bias, ..others }, others]
+    }
+
+    /// Float weights become int8; `amplitude`, `[inputs]` and what fills rows up, is how large the layer's inputs get.
     pub(crate) fn quantize(&mut self, amplitude: &[f32]) {
         if let StoredWeights::Float(rows) = &self.weights {
-            let smoothing = smoothing(amplitude, rows);
+            let smoothing = smoothing(&amplitude[..self.inputs], rows);
             self.weights = StoredWeights::Int8(Int8Rows::quantize(rows, smoothing));
         }
     }
@@ -108,7 +137,9 @@ impl StoredLinear {
                     file.floats(format!("{name}.{SMOOTHING}"), &[self.inputs], &int8.smoothing);
                 }
             }
-            file.floats(format!("{name}.bias"), &[outputs], &self.bias[own]);
+            if self.has_bias {
+                file.floats(format!("{name}.bias"), &[outputs], &self.bias[own]);
+            }
         }
     }
 }
@@ -116,24 +147,46 @@ impl StoredLinear {
 // === impl StoredNorm ===
 
 impl StoredNorm {
-    /// Normalises rows of `hidden_size`, with the checkpoint's epsilon.
+    /// Normalises rows of `width`, with the checkpoint's epsilon.
     pub(crate) fn take(
         weights: &mut Weights,
         name: &str,
-        config: &BertConfig,
+        width: usize,
+        config: &ModelConfig,
     ) -> Result<Self, WeightsError> {
-        let shape = [config.hidden_size];
+        Self::take_with(weights, name, width, config.biases.norm, config.layer_norm_eps)
+    }
+
+    /// As [`StoredNorm::take`], with an epsilon of its own.
+    pub(crate) fn take_with(
+        weights: &mut Weights,
+        name: &str,
+        width: usize,
+        has_beta: bool,
+        epsilon: f64,
+    ) -> Result<Self, WeightsError> {
+        let shape = [width];
         // Files converted from TensorFlow say gamma and beta.
         let gamma =
             weights.take_either(&format!("{name}.weight"), &format!("{name}.gamma"), shape)?;
-        let beta = weights.take_either(&format!("{name}.bias"), &format!("{name}.beta"), shape)?;
-        Ok(Self { gamma, beta, epsilon: config.layer_norm_eps })
+        let beta = match has_beta {
+            true => weights.take_either(&format!("{name}.bias"), &format!("{name}.beta"), shape)?,
+            false => vec![0.0; width],
+        };
+        Ok(Self { gamma, beta, has_beta, epsilon })
+    }
+
+    /// As kernels take it.
+    pub(crate) fn slices(&self) -> NormSlices<'_> {
+        NormSlices { gamma: &self.gamma, beta: &self.beta, epsilon: self.epsilon as f32 }
     }
 
     /// The layer as tensors of a file.
     pub(crate) fn store(&self, name: &str, file: &mut StoredFile) {
         file.floats(format!("{name}.weight"), &[self.gamma.len()], &self.gamma);
-        file.floats(format!("{name}.bias"), &[self.beta.len()], &self.beta);
+        if self.has_beta {
+            file.floats(format!("{name}.bias"), &[self.beta.len()], &self.beta);
+        }
     }
 }
 
@@ -164,6 +217,18 @@ impl StoredFile {
         let bytes = values.iter().map(|value| value.cast_unsigned()).collect();
         let (dtype, shape) = (safetensors::Dtype::I8, shape.to_vec());
         self.0.push(StoredTensor { name, dtype, shape, bytes });
+    }
+}
+
+fn take_bias(
+    weights: &mut Weights,
+    name: &str,
+    outputs: usize,
+    has_bias: bool,
+) -> Result<Vec<f32>, WeightsError> {
+    match has_bias {
+        true => weights.take(&format!("{name}.bias"), [outputs]),
+        false => Ok(vec![0.0; outputs]),
     }
 }
 

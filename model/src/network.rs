@@ -1,0 +1,241 @@
+//! The network of every architecture, on a packed batch.
+
+use burn::backend::Dispatch;
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use crate::attending::{Attending, Tables};
+use crate::calibration::Calibration;
+use crate::config::{Activation, ModelConfig, NormPlace, Pooling};
+use crate::device::Device;
+use crate::head::Head;
+use crate::kernels::{EmbeddingTables, EncoderOps as _, Normalize, Table};
+use crate::layers::{Linear, Norm, param};
+use crate::layout::Layout;
+use crate::packed::PackedBatch;
+use crate::stored::{StoredDistances, StoredEmbeddings, StoredHead, StoredLayer, StoredProjection};
+use crate::weights::{Weights, WeightsError};
+
+/// Embeddings, layers and head.
+#[derive(Module, Debug)]
+pub(crate) struct Network {
+    embeddings: Embeddings,
+    layers: Vec<Layer>,
+    /// Behind the last layer.
+    norm: Option<Norm>,
+    head: Head,
+    #[module(skip)]
+    pooling: Pooling,
+}
+
+/// Word, type and position of each token.
+#[derive(Module, Debug)]
+struct Embeddings {
+    words: Param<Tensor<2>>,
+    types: Option<Param<Tensor<2>>>,
+    positions: Option<Param<Tensor<2>>>,
+    norm: Norm,
+    projection: Option<Linear>,
+}
+
+/// Attention, then feed-forward, each with its input added, and normalised.
+#[derive(Module, Debug)]
+struct Layer {
+    projection: Projection,
+    output: Linear,
+    attention_norm: Option<Norm>,
+    up: Linear,
+    down: Linear,
+    norm: Norm,
+    #[module(skip)]
+    attending: Attending,
+    #[module(skip)]
+    activation: Activation,
+    #[module(skip)]
+    gated: bool,
+    #[module(skip)]
+    norm_place: NormPlace,
+}
+
+/// What a layer projects into queries, keys and values.
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has some dozens")]
+enum Projection {
+    /// Query, key and value side by side, `[hidden, 3 * hidden]`.
+    All(Linear),
+    First(FirstProjection),
+}
+
+/// Of a last layer where no token but the first of each pair asks.
+#[derive(Module, Debug)]
+struct FirstProjection {
+    query: Linear,
+    /// Side by side, `[hidden, 2 * hidden]`.
+    key_value: Linear,
+}
+
+// === impl Network ===
+
+impl Network {
+    /// Takes every tensor of the file. Where `calibration` is given, the weights become int8.
+    pub(crate) fn load(
+        config: &ModelConfig,
+        mut weights: Weights,
+        device: &Device,
+        calibration: Option<&PackedBatch>,
+    ) -> Result<Self, WeightsError> {
+        let embeddings = StoredEmbeddings::take(config, &mut weights)?;
+        let distances = StoredDistances::take(config, &mut weights)?;
+        let mut calibration =
+            calibration.map(|batch| Calibration::start(config, &embeddings, batch));
+        let embeddings = Embeddings::new(embeddings, config, device);
+        let mut tables = Tables::default();
+        let mut layers = Vec::with_capacity(config.layers);
+        // Layer by layer, so that no more than one is in memory twice.
+        for index in 0..config.layers {
+            let mut stored = StoredLayer::take(config, &mut weights, index)?;
+            if let Some(calibration) = &mut calibration {
+                let inputs = calibration.pass(&stored, &distances.of(config, index, &stored));
+                stored.quantize(&inputs);
+            }
+            let (distance, window) = distances.of(config, index, &stored);
+            let distance = tables.of(&distance, config, device);
+            let attending = Attending { heads: config.heads, window, distance };
+            layers.push(Layer::new(stored, attending, config, device));
+        }
+        let mut head = StoredHead::take(config, &mut weights)?;
+        weights.finish(&config.names.ignored())?;
+        Ok(Self {
+            embeddings,
+            layers,
+            norm: head.final_norm.take().map(|norm| Norm::new(norm, device)),
+            head: Head::new(head, device),
+            pooling: config.pooling,
+        })
+    }
+
+    /// Returns logits, `[pairs]`, in computed order.
+    pub(crate) fn forward(&self, layout: &Layout) -> Tensor<1> {
+        let mut x = self.embeddings.forward(layout);
+        for layer in &self.layers {
+            x = layer.forward(x, layout);
+        }
+        if let Some(norm) = &self.norm {
+            x = norm.forward(x);
+        }
+        self.head.forward(match self.pooling {
+            // The last layer has left the others out.
+            Pooling::First => x,
+            Pooling::Mean => {
+                Tensor::from_dispatch(Dispatch::mean(x.into_dispatch(), layout.pairs.clone()))
+            }
+        })
+    }
+}
+
+// === impl Embeddings ===
+
+impl Embeddings {
+    fn new(stored: StoredEmbeddings, config: &ModelConfig, device: &Device) -> Self {
+        let width = config.embedding_size;
+        let table = |rows: Vec<f32>| {
+            let shape = [rows.len() / width, width];
+            param(rows, shape, device.burn())
+        };
+        let positions = stored.token_positions(config).map(<[f32]>::to_vec);
+        Self {
+            positions: positions.map(table),
+            words: table(stored.words),
+            types: stored.types.map(table),
+            norm: Norm::new(stored.norm, device),
+            projection: stored.projection.map(|linear| Linear::new(linear, device)),
+        }
+    }
+
+    /// Returns `[tokens, hidden]`.
+    fn forward(&self, layout: &Layout) -> Tensor<2> {
+        let table = |table: &Option<Param<Tensor<2>>>| match table {
+            Some(rows) => Table::Rows(rows.val().into_dispatch()),
+            None => Table::Absent,
+        };
+        let tables = EmbeddingTables {
+            words: self.words.val().into_dispatch(),
+            types: table(&self.types),
+            positions: table(&self.positions),
+        };
+        let x = Dispatch::embed(tables, layout.tokens.clone(), self.norm.weights());
+        let x = Tensor::from_dispatch(x);
+        match &self.projection {
+            Some(projection) => projection.forward(x, None),
+            None => x,
+        }
+    }
+}
+
+// === impl Layer ===
+
+impl Layer {
+    fn new(
+        stored: StoredLayer,
+        attending: Attending,
+        config: &ModelConfig,
+        device: &Device,
+    ) -> Self {
+        let projection = match stored.projection {
+            StoredProjection::All(qkv) => Projection::All(Linear::new(qkv, device)),
+            StoredProjection::First { query, key_value } => Projection::First(FirstProjection {
+                query: Linear::new(query, device),
+                key_value: Linear::new(key_value, device),
+            }),
+        };
+        Self {
+            projection,
+            output: Linear::new(stored.output, device),
+            attention_norm: stored.attention_norm.map(|norm| Norm::new(norm, device)),
+            up: Linear::new(stored.up, device),
+            down: Linear::new(stored.down, device),
+            norm: Norm::new(stored.norm, device),
+            attending,
+            activation: config.activation,
+            gated: config.gated,
+            norm_place: config.norm_place,
+        }
+    }
+
+    /// `[tokens, hidden]` → `[tokens, hidden]`, or `[pairs, hidden]` where no token but the first of each pair asks.
+    fn forward(&self, x: Tensor<2>, layout: &Layout) -> Tensor<2> {
+        let (x, output) = (x.into_dispatch(), self.output.weights());
+        let norm = self.normalize(self.attention_norm.as_ref());
+        let (pairs, attention) = (layout.pairs.clone(), self.attending.attention());
+        let attended = match &self.projection {
+            Projection::All(qkv) => {
+                Dispatch::self_attention(x, qkv.weights(), output, norm, pairs, attention)
+            }
+            Projection::First(FirstProjection { query, key_value }) => Dispatch::first_attention(
+                x,
+                query.weights(),
+                key_value.weights(),
+                output,
+                norm,
+                pairs,
+                attention,
+            ),
+        };
+        Tensor::from_dispatch(Dispatch::feed_forward(
+            attended,
+            self.up.weights(),
+            self.activation,
+            self.gated,
+            self.down.weights(),
+            self.normalize(Some(&self.norm)),
+        ))
+    }
+
+    fn normalize(&self, norm: Option<&Norm>) -> Normalize<Dispatch> {
+        match (norm.map(Norm::weights), self.norm_place) {
+            (Some(norm), NormPlace::After) => Normalize::After(norm),
+            (Some(norm), NormPlace::Before) => Normalize::Before(norm),
+            (None, _) => Normalize::Nowhere,
+        }
+    }
+}
