@@ -183,7 +183,7 @@ async fn a_consumer_that_does_not_read_from_a_leader_that_others_reach_is_replac
     let read = read_all(&mut source, BTreeSet::new(), send().await).await;
 
     // The group's coordinator is the other one.
-    let broker = 3 - leader(&kafka, GROUPS);
+    let broker = 3 - leader(&kafka, GROUPS).await;
     kafka.proxy().set_on(broker, Fault::Only("-watchdog"));
     let sent = send().await;
     let (read, ()) = tokio::join!(read_all(&mut source, read, sent), async {
@@ -193,14 +193,20 @@ async fn a_consumer_that_does_not_read_from_a_leader_that_others_reach_is_replac
     assert_eq!(read, (0..sent).collect());
 }
 
-/// The number of the broker that leads the only partition of a topic.
-fn leader(kafka: &Kafka, topic: &str) -> usize {
+/// The number of the broker that leads the only partition of a topic, as soon as there is one.
+async fn leader(kafka: &Kafka, topic: &str) -> usize {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", kafka.brokers());
     let consumer: BaseConsumer = config.create().unwrap();
-    let metadata = consumer.fetch_metadata(Some(topic), WATCHDOG).unwrap();
-    let [partition] = metadata.topics()[0].partitions() else { panic!("not one partition") };
-    partition.leader().try_into().unwrap()
+    let mut leader = 0;
+    until("the topic has a leader", async || {
+        let metadata = consumer.fetch_metadata(Some(topic), WATCHDOG).unwrap();
+        let partition = metadata.topics()[0].partitions().first();
+        leader = partition.and_then(|p| usize::try_from(p.leader()).ok()).unwrap_or(0);
+        leader > 0
+    })
+    .await;
+    leader
 }
 
 /// Reads, and is done with what it reads, until all numbers below `sent` have come.
@@ -229,20 +235,12 @@ async fn a_transaction_ends_with_the_first_record_that_is_refused() {
     settings.record_bytes_max = 2 * TOPIC_BYTES_MAX;
     let upstream = KafkaSink::start(&self::settings(&kafka.brokers(), "upstream", INPUT)).unwrap();
     let (mut source, sink) = start_exactly_once(&settings).unwrap();
-    // Of the topics below, one is led by a broker without which the rest goes on.
-    let mut topics = Vec::new();
-    for number in 0..6 {
-        let topic = format!("{OUTPUT}-{number}");
-        kafka::create_topic(&kafka.brokers(), &topic, 1, 1).await;
-        topics.push(topic);
+    let needed = [leader(&kafka, GROUPS).await, leader(&kafka, TRANSACTIONS).await];
+    let broker = (1..=3).find(|broker| !needed.contains(broker)).expect("one of three");
+    let (away, here) = ("away", "here");
+    for (topic, broker) in [(away, broker), (here, needed[0])] {
+        kafka::create_topic_on(&kafka.brokers(), topic, broker.try_into().unwrap()).await;
     }
-    let needed = [GROUPS, TRANSACTIONS].map(|topic| leader(&kafka, topic));
-    let broker = (1..=3).find(|broker| !needed.contains(broker)).unwrap();
-    let (away, here): (Vec<_>, Vec<_>) =
-        topics.into_iter().partition(|topic| leader(&kafka, topic) == broker);
-    let (Some(away), Some(here)) = (away.first(), here.first()) else {
-        panic!("every broker leads a topic")
-    };
 
     for number in 0..3 {
         publish(&upstream, INPUT, numbered(number)).await.unwrap();

@@ -359,9 +359,17 @@ impl Ports {
 
 /// Creates a topic, as an operator would.
 pub(crate) async fn create_topic(brokers: &str, name: &str, partitions: i32, replicas: i32) {
+    create(brokers, NewTopic::new(name, partitions, TopicReplication::Fixed(replicas))).await;
+}
+
+/// Creates a topic of one partition, on this broker alone.
+pub(crate) async fn create_topic_on(brokers: &str, name: &str, broker: i32) {
+    create(brokers, NewTopic::new(name, 1, TopicReplication::Variable(&[&[broker]]))).await;
+}
+
+async fn create(brokers: &str, topic: NewTopic<'_>) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create().expect("an admin client");
-    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
     let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
     let results = admin.create_topics([&topic], &options).await.expect("an answer");
     results[0].as_ref().expect("a new topic");
