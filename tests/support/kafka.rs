@@ -349,11 +349,24 @@ impl Node {
 
 impl Ports {
     fn free() -> Self {
-        // All are held until all are known, so that they differ.
-        let held = [(); 5].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-        let port = |at: usize| held[at].local_addr().expect("a bound port").port();
-        let [plain, controller, sasl, tls, proxied] = [0, 1, 2, 3, 4].map(port);
+        let [plain, controller, sasl, tls, proxied] = [(); 5].map(|()| free_port());
         Self { plain, controller, sasl, tls, proxied }
+    }
+}
+
+/// A port that nobody listens on, each time another one. Not of those that systems give to outgoing
+/// connections: until a broker binds it, and while it is restarted, a client could come to have it.
+fn free_port() -> u16 {
+    const PORTS: std::ops::Range<u16> = 12_000..32_000;
+    static NEXT: Mutex<Option<u16>> = Mutex::new(None);
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut port = next.unwrap_or_else(|| fastrand::u16(PORTS));
+    loop {
+        port = if port + 1 < PORTS.end { port + 1 } else { PORTS.start };
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            *next = Some(port);
+            return port;
+        }
     }
 }
 
