@@ -25,7 +25,7 @@ use crate::stream::{Claimed, OffsetTracker, Outcome, Partition, Settled, Settlem
 /// The longest sleep. Every wake-up has a bell; this is for one that librdkafka swallows.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// Events of the client that are served in a row; then other things have their turn.
-const SERVED_MAX: usize = 1000;
+pub(super) const SERVED_MAX: usize = 1000;
 
 /// Everything that the thread owns which polls the consumer. It never waits for work.
 pub(super) struct PollThread {

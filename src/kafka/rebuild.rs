@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::commit::Commits;
 use super::leaving::leave_unheard;
-use super::poll::{Member, PollThread};
+use super::poll::{Member, PollThread, SERVED_MAX};
 use super::rebalance::Rebalances;
 use super::watch::Order;
 use crate::stream::{Partition, SourceError};
@@ -18,9 +18,15 @@ use crate::stream::{Partition, SourceError};
 impl PollThread {
     /// Replaces a consumer that is stuck.
     pub(super) fn watch_client(&mut self) -> Result<(), SourceError> {
-        // Nobody destroys a client that was left, and its statistics go on: unread they would pile up.
+        // Nobody destroys a client that was left, and its statistics and log go on: unread they would pile up.
         for left in &self.left {
-            drop(left.poll(Duration::ZERO));
+            for _ in 0..SERVED_MAX {
+                let served = left.context().served();
+                drop(left.poll(Duration::ZERO));
+                if left.context().served() == served {
+                    break;
+                }
+            }
         }
         // One that closes is on its way out, whatever it is.
         if self.closing.is_some() {

@@ -4,13 +4,14 @@
 //! `CROSSRANK_REQUIRE_KAFKA=1` makes a missing Java or Maven a failure instead of a skipped test.
 #![allow(dead_code, reason = "every test binary uses its part")]
 
+mod artefacts;
 pub(crate) mod proxy;
 
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,10 +22,9 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
 
+use artefacts::artefacts;
 use proxy::Proxy;
 
-/// As in `pom.xml`.
-const VERSION: &str = "4.4.0";
 const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
 const START_MAX: Duration = Duration::from_secs(120);
 /// Who may do everything on the listeners that authenticate.
@@ -400,55 +400,4 @@ pub(crate) async fn delete_topic(brokers: &str, name: &str) {
 pub(crate) fn skipped(why: &str) {
     let line = format!("skipped: {why}\n");
     io::stderr().write_all(line.as_bytes()).expect("standard error");
-}
-
-/// The folder with Kafka's jars, fetched once; `None` if what is needed for that is missing.
-fn artefacts() -> Option<PathBuf> {
-    let has = |program: &str| Command::new(program).arg("-version").output().is_ok();
-    let missing: Vec<&str> = ["java", "mvn"].into_iter().filter(|program| !has(program)).collect();
-    let folder = target_tmp().join(format!("kafka-{VERSION}"));
-    let is_there = || folder.try_exists().expect("a target folder that can be read");
-    // What was fetched before needs no Maven.
-    let lacking = if is_there() { missing.contains(&"java") } else { !missing.is_empty() };
-    if lacking {
-        let missing = missing.join(" and ");
-        let text = format!(
-            "{missing} not found; `apt-get install openjdk-17-jre-headless maven`, or set \
-             CROSSRANK_TEST_BROKERS"
-        );
-        assert_ne!(env::var("CROSSRANK_REQUIRE_KAFKA").as_deref(), Ok("1"), "{text}");
-        skipped(&text);
-        return None;
-    }
-    let lock = File::create(folder.with_extension("lock")).expect("a lock file");
-    lock.lock().expect("the lock");
-    if !is_there() {
-        let partial = folder.with_extension("partial");
-        let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/pom.xml");
-        let output = Command::new("mvn")
-            .args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-f"])
-            .arg(pom)
-            .arg(format!("-DoutputDirectory={}", partial.display()))
-            .output()
-            .expect("mvn");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "cannot fetch Kafka: {said}");
-        fs::rename(partial, &folder).expect("the fetched jars");
-    }
-    Some(folder)
-}
-
-/// The folder for what tests keep. Cargo names it to tests and benches; an example is built two
-/// folders beside it.
-fn target_tmp() -> PathBuf {
-    option_env!("CARGO_TARGET_TMPDIR").map_or_else(
-        || {
-            let program = env::current_exe().expect("the path of this program");
-            let target = program.ancestors().nth(3).expect("a program in target/release/examples");
-            let folder = target.join("tmp");
-            fs::create_dir_all(&folder).expect("a folder in the target folder");
-            folder
-        },
-        PathBuf::from,
-    )
 }

@@ -55,7 +55,7 @@ struct ModelFlags {
     /// What computes: flex (CPU), ndarray (CPU, slower), wgpu (Vulkan, Metal, DX12).
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
-    /// Number format of weights and activations: f32.
+    /// Number format of weights and activations: f32, or int8 (faster on a CPU).
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
     /// Tokens of a query and a passage together; longer passages are cut. 256 where neither this
