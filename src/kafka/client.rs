@@ -6,7 +6,7 @@ use super::settings::{GroupProtocol, Sasl, Settings};
 
 /// Between two heartbeats at most, however long the session: how late a member hears of a rebalance, and
 /// with that what the death of another one costs beyond its session.
-const HEARTBEAT_MAX: Duration = Duration::from_secs(1);
+const HEARTBEAT_MAX: Duration = Duration::from_millis(500);
 /// Per partition: half is what may wait, half is the response that overshoots.
 const PARTITION_BYTES_MIN: usize = 64 << 10;
 const PARTITION_BYTES_MAX: usize = 64 << 20;

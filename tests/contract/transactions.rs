@@ -149,8 +149,15 @@ pub(crate) async fn go_on_without_what_is_refused(h: &Harness<'_>) {
     let others: Vec<_> = all.into_iter().map(|c| answer(&sink, &outputs, c)).collect();
     let value = Some(vec![b'x'; RECORD_BYTES_MAX + 1].into());
     let record = Record { value, ..Record::default() };
-    match sink.publish(&outputs, record, large.ack.position()).await {
+    match sink.publish(&outputs, record.clone(), large.ack.position()).await {
         Err(PublishError::Refused { topic, .. }) => assert_eq!(topic, outputs),
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+    // Each refusal by the brokers costs a transaction: they are not asked again so soon.
+    match sink.publish(&outputs, record, large.ack.position()).await {
+        Err(PublishError::Refused { reason, .. }) => {
+            assert!(reason.contains("has just refused"), "{reason}")
+        }
         other => panic!("expected a refusal, got {other:?}"),
     }
     answer(&sink, &letters, large).await.unwrap().unwrap();

@@ -6,6 +6,7 @@
 mod broken;
 mod membership;
 mod producer;
+mod refusals;
 mod sink;
 mod thread;
 
@@ -17,6 +18,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use self::refusals::Refusals;
 pub use self::sink::TransactionSink;
 use self::thread::TransactionThread;
 use super::context::Context;
@@ -63,7 +65,8 @@ pub fn start_exactly_once_counting(
     // One publish at a time of each record that is out.
     let (staged, arriving) = mpsc::channel(UNSETTLED_MAX);
     // First: who joins the group holds partitions, and must be able to publish.
-    TransactionThread::start(settings, taken, ends, bell.clone(), counts)?;
+    let refusals = Refusals::default();
+    TransactionThread::start(settings, taken, ends, bell.clone(), refusals.clone(), counts)?;
     let transactions = Transactions {
         staging: Staging::default(),
         arriving,
@@ -77,7 +80,7 @@ pub fn start_exactly_once_counting(
     };
     let source =
         KafkaSource::start_with(settings, Some(transactions), (bell.clone(), rings), counts)?;
-    Ok((source, TransactionSink::new(staged, bell)))
+    Ok((source, TransactionSink::new(staged, bell, refusals)))
 }
 
 /// The poll thread's part.

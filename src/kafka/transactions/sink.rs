@@ -1,10 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 
+use super::refusals::Refusals;
 use crate::kafka::source::Bell;
 use crate::stream::{Output, Position, PublishError, Record, RecordSink};
 
@@ -16,6 +17,7 @@ use crate::stream::{Output, Position, PublishError, Record, RecordSink};
 pub struct TransactionSink {
     staged: Sender<Output>,
     bell: Bell,
+    refusals: Refusals,
     waiting: Arc<Waiting>,
 }
 
@@ -32,8 +34,8 @@ struct Waits(Arc<Waiting>);
 // === impl TransactionSink ===
 
 impl TransactionSink {
-    pub(super) fn new(staged: Sender<Output>, bell: Bell) -> Self {
-        Self { staged, bell, waiting: Arc::default() }
+    pub(super) fn new(staged: Sender<Output>, bell: Bell, refusals: Refusals) -> Self {
+        Self { staged, bell, refusals, waiting: Arc::default() }
     }
 }
 
@@ -44,6 +46,15 @@ impl RecordSink for TransactionSink {
         record: Record,
         answers: &Position,
     ) -> Result<(), PublishError> {
+        let bytes = record.bytes();
+        if let Some(limit) = self.refusals.refused(topic, bytes, Instant::now()) {
+            let topic = topic.to_owned();
+            let reason = format!(
+                "{bytes} bytes before compression, and the topic has just refused {limit}; raise its \
+                 max.message.bytes"
+            );
+            return Err(PublishError::Refused { topic, reason });
+        }
         let _waits = Waits::new(&self.waiting);
         let (output, answered) = Output::new(topic, record, answers);
         let staged = self.staged.send(output).await.is_ok();

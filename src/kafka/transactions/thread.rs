@@ -3,10 +3,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use rdkafka::error::RDKafkaErrorCode;
 use tracing::{debug, info, warn};
 
 use super::broken::{Broken, Call};
 use super::producer::{Report, Transactional, committed};
+use super::refusals::Refusals;
 use super::{Ended, Job};
 use crate::kafka::context::Event;
 use crate::kafka::error::{Meaning, StartError};
@@ -34,6 +36,7 @@ pub(super) struct TransactionThread {
     jobs: Receiver<Job>,
     ended: Sender<Ended>,
     bell: Bell,
+    refusals: Refusals,
     counts: Arc<Counts>,
     /// Since when nothing was committed, and when that was last told.
     trouble: Option<(Instant, Instant)>,
@@ -53,6 +56,7 @@ impl TransactionThread {
         jobs: Receiver<Job>,
         ended: Sender<Ended>,
         bell: Bell,
+        refusals: Refusals,
         counts: &Arc<Counts>,
     ) -> Result<(), StartError> {
         // A process of its own has an id of its own: which of two processes may commit, the group's
@@ -69,6 +73,7 @@ impl TransactionThread {
             jobs,
             ended,
             bell,
+            refusals,
             counts: Arc::clone(counts),
             trouble: None,
             fenced: 0,
@@ -230,6 +235,10 @@ impl TransactionThread {
             let failure = report.and_then(|report| report.failure());
             match failure.map(|code| (Meaning::of(code), code)) {
                 Some((Meaning::RecordRefused, code)) => {
+                    if code == RDKafkaErrorCode::MessageSizeTooLarge {
+                        let bytes = output.record.bytes();
+                        self.refusals.note(&output.topic, bytes, Instant::now());
+                    }
                     let reason = code.to_string();
                     output.failed(|topic| PublishError::Refused { topic, reason: reason.clone() });
                 }
