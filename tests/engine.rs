@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossrank::engine::{
-    Backend, Deadline, Engine, Late, Model, PackerLimits, PairError, Precision, ScoreRequest,
-    Scorer, SetScores, Settings, StartError,
+    Backend, Deadline, Engine, Late, LongPassages, Model, PackerLimits, PairError, Precision,
+    ScoreRequest, Scorer, SetScores, Settings, StartError, WindowScore,
 };
 
 fn model() -> Model {
@@ -20,6 +20,7 @@ fn settings() -> Settings {
         kernels: crossrank::engine::Kernels::Auto,
         tokens_max: None,
         query_tokens_max: 16,
+        long_passages: LongPassages::Truncate,
         replicas: Some(3),
         pin_threads: false,
         tokenizers: Some(2),
@@ -79,6 +80,71 @@ async fn truncation_is_told_for_query_and_passage() {
     assert_eq!(scores.pairs.iter().map(|p| p.truncated).collect::<Vec<_>>(), [false, true]);
     let scores = engine.score(ScoreRequest::new("word", vec!["short".to_owned()])).await.unwrap();
     assert!(!scores.query_truncated);
+}
+
+/// The engine that reads long passages in windows, whose score is this.
+fn in_windows(score: WindowScore, cache_pairs_max: usize) -> Engine {
+    let long_passages = LongPassages::Windows { overlap_tokens: 8, windows_max: 6, score };
+    let tokens_max = Some(40);
+    Engine::start(&model(), &Settings { long_passages, tokens_max, cache_pairs_max, ..settings() })
+        .unwrap()
+}
+
+/// What each window says is asked for by itself: as a passage of that text.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_passage_has_the_score_of_its_windows() {
+    let words = ["word", "thing", "set", "place", "query", "and"];
+    // Letters, so that no token is cut in two.
+    let passage: Vec<&str> = (0..40).map(|n| words[n * n % 7 % words.len()]).collect();
+    let passages = vec!["short".to_owned(), passage.join(" "), "set ".repeat(1000)];
+    let request = || ScoreRequest::new("query", passages.clone());
+    let best = in_windows(WindowScore::Best, 100);
+    let scores = best.score(request()).await.unwrap();
+    let windows = |place: usize| scores.pairs[place].windows.clone();
+    assert_eq!(windows(0), None);
+    let long = windows(1).unwrap();
+    assert!((3..=6).contains(&long.count) && !scores.pairs[1].truncated, "{long:?}");
+    assert!(scores.pairs[1].tokens > passages[1].split(' ').count());
+    let alone = ScoreRequest::new("query", vec![passages[1][long.best].to_owned()]);
+    let alone = best.score(alone).await.unwrap();
+    assert_eq!(alone.pairs[0].windows, None);
+    assert!((logits(&alone)[0] - logits(&scores)[1]).abs() < 1e-5);
+    let beyond = windows(2).unwrap();
+    assert_eq!((beyond.count, scores.pairs[2].truncated), (6, true));
+
+    let again = best.score(request()).await.unwrap();
+    assert_eq!(logits(&again), logits(&scores));
+    assert!(again.pairs.iter().all(|pair| pair.cached && pair.tokens_read == 0));
+
+    let first = in_windows(WindowScore::First, 0).score(request()).await.unwrap();
+    let cut = Settings { tokens_max: Some(40), ..settings() };
+    let cut = Engine::start(&model(), &cut).unwrap().score(request()).await.unwrap();
+    for (first, cut) in logits(&first).iter().zip(logits(&cut)) {
+        assert!((first - cut).abs() < 1e-5);
+    }
+    let named: Vec<_> = first.pairs.iter().map(|pair| pair.windows.is_some()).collect();
+    assert_eq!(named, [false, true, true]);
+    assert!(cut.pairs.iter().all(|pair| pair.windows.is_none()));
+    let mean = in_windows(WindowScore::MeanOfTopTwo, 0).score(request()).await.unwrap();
+    assert!(logits(&mean)[1] < logits(&scores)[1] && logits(&mean)[0] == logits(&scores)[0]);
+}
+
+/// A part of its windows would be another score.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passage_is_late_when_one_of_its_windows_is() {
+    let engine = in_windows(WindowScore::Best, 0);
+    // No window is like another one, whose logit it would share.
+    let passage = |n: usize| (0..20).map(|word| format!("{n}x{word} ")).collect::<String>();
+    let passages: Vec<String> = (0..4000).map(passage).collect();
+    let at = Instant::now() + Duration::from_millis(300);
+    let deadline = Some(Deadline { at, late: Late::Trim });
+    let request = ScoreRequest { deadline, ..ScoreRequest::new("query", passages) };
+    let scores = engine.score(request).await.unwrap();
+    assert!(scores.pairs.iter().any(|pair| pair.logit == Err(PairError::Late)));
+    for pair in &scores.pairs {
+        assert_eq!(pair.logit.is_ok(), pair.windows.is_some(), "{pair:?}");
+        assert!(pair.logit.is_err() || pair.tokens_read == pair.tokens, "{pair:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -197,9 +197,13 @@ fn answer(set: CandidateSet, logits: &[Option<f32>], full: bool) -> RerankedCont
     let results = set.candidates.iter().cloned().zip(of_each()).enumerate();
     let results = results.map(|(index, (candidate, logit))| {
         let mut result = match logit {
-            Some(logit) => {
-                Ranked::scored(candidate, logit, 1.0 / (1.0 + f64::from(-logit).exp()), true)
-            }
+            Some(logit) => Ranked::scored(
+                candidate,
+                logit,
+                1.0 / (1.0 + f64::from(-logit).exp()),
+                true,
+                Some(0..1),
+            ),
             None => Ranked::unscored(candidate, Reason::LogitNotFinite),
         };
         result.rank = index + 1;
@@ -260,6 +264,7 @@ fn unknown() -> impl Strategy<Value = Vec<(String, Value)>> {
             "reason",
             "retrieval",
             "truncated",
+            "window",
         ])
         .prop_map(str::to_owned),
     ];
@@ -365,7 +370,7 @@ proptest! {
         let input: Value = serde_json::from_str(&json).unwrap();
         let output: Value = serde_json::from_slice(&encode(&answer(set, &[Some(0.0)], true))).unwrap();
         let known = ["id", "text", "title", "source", "rank", "score", "metadata"];
-        let needed = ["logit", "retrieval", "truncated", "status", "reason", "input"];
+        let needed = ["logit", "retrieval", "truncated", "window", "status", "reason", "input"];
         for result in output["results"].as_array().unwrap() {
             let lists = input["lists"].as_array().unwrap().iter();
             let candidates = lists.flat_map(|list| list["candidates"].as_array().unwrap());

@@ -49,12 +49,7 @@ impl Scorer for NoOp {
     }
 
     async fn score(&self, request: ScoreRequest) -> Result<SetScores, EngineError> {
-        let pair = |place: usize| PairScore {
-            logit: Ok(place as f32 / 8.0),
-            tokens: 150,
-            truncated: false,
-            cached: false,
-        };
+        let pair = |place: usize| PairScore::new(Ok(place as f32 / 8.0), 150);
         Ok(SetScores {
             query_truncated: false,
             pairs: (0..request.passages.len()).map(pair).collect(),

@@ -31,5 +31,7 @@ pub use files::FileError;
 pub use kernels::cpu::InstructionSet;
 pub use packed::PackedBatch;
 pub use quantization::{QuantizeError, quantize};
-pub use tokenizer::{Pair, PairTokenizer, Query, TextTokenizer, TokenLimits, TokenizerError};
+pub use tokenizer::{
+    Pair, PairTokenizer, Query, TextTokenizer, TokenLimits, TokenizerError, Window, WindowLimits,
+};
 pub use weights::WeightsError;

@@ -35,10 +35,13 @@ pub(super) struct ModelArguments {
     /// Number format of weights and activations: f32, or int8 (faster on a CPU).
     #[arg(long, value_name = "NAME")]
     pub(super) precision: Option<String>,
-    /// Tokens of a query and a passage together; longer passages are cut. The model's own limit
-    /// where left out.
+    /// Tokens of a query and a passage together. The model's own limit where left out.
     #[arg(long, value_name = "TOKENS")]
     pub(super) max_length: Option<usize>,
+    /// What becomes of longer passages: truncate, best-window (all of it is read, in windows, and the
+    /// best one counts), first-window, mean-of-two-windows.
+    #[arg(long, value_name = "HOW")]
+    pub(super) long_passages: Option<String>,
     /// Results of a set, unless the set itself says how many.
     #[arg(long, value_name = "N")]
     pub(super) top_n: Option<usize>,
@@ -75,6 +78,7 @@ impl ModelArguments {
             ("model.backend", self.backend.clone(), "--backend"),
             ("model.precision", self.precision.clone(), "--precision"),
             ("model.tokens_max", number(self.max_length), "--max-length"),
+            ("model.long_passages", self.long_passages.clone(), "--long-passages"),
             ("rank.top_n", number(self.top_n), "--top-n"),
         ]
         .into_iter()

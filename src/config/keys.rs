@@ -85,6 +85,12 @@ pub(super) const KEYS: &[Key] = &[
     key("model.tokens_max", Kind::Whole(8, 1_000_000)),
     key("model.query_tokens_max", Kind::Whole(1, 1_000_000)),
     key(
+        "model.long_passages",
+        Kind::Choice(&["truncate", "best-window", "first-window", "mean-of-two-windows"]),
+    ),
+    key("model.window_overlap_tokens", Kind::Whole(0, 1_000_000)),
+    key("model.windows_max", Kind::Whole(1, 10_000)),
+    key(
         "engine.kernels",
         Kind::Choice(&["auto", "off", "avx512-vnni", "avx512", "avx2", "neon", "portable"]),
     ),
@@ -109,6 +115,7 @@ pub(super) const KEYS: &[Key] = &[
     key("context.drop_duplicates", Kind::Toggle),
     key("context.duplicate_similarity", Kind::Fraction),
     key("context.order", Kind::Choice(&["best-first", "best-at-edges"])),
+    key("context.long_passages", Kind::Choice(&["window", "whole"])),
     key("context.tokenizer", Kind::Text),
     key("output.results", Kind::Choice(&["full", "ids"])),
     key("worker.output_topic", Kind::Text),

@@ -112,6 +112,18 @@ pub(super) struct Model {
     pub(super) precision: Precision,
     pub(super) tokens_max: Option<usize>,
     pub(super) query_tokens_max: usize,
+    pub(super) long_passages: LongPassages,
+    pub(super) window_overlap_tokens: usize,
+    pub(super) windows_max: usize,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum LongPassages {
+    Truncate,
+    BestWindow,
+    FirstWindow,
+    MeanOfTwoWindows,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -181,7 +193,15 @@ pub(super) struct Context {
     pub(super) drop_duplicates: bool,
     pub(super) duplicate_similarity: f64,
     pub(super) order: Order,
+    pub(super) long_passages: ContextPassages,
     pub(super) tokenizer: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ContextPassages {
+    Window,
+    Whole,
 }
 
 #[derive(Clone, Copy, Deserialize)]

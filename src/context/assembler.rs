@@ -162,6 +162,11 @@ impl Assembler {
         })
     }
 
+    /// Whether a passage that was scored in windows is to be given with the best of them only.
+    pub fn shows_windows(&self) -> bool {
+        self.settings.windows
+    }
+
     /// The passages that fit when their tokens are added up, and what repeats them.
     fn select<'a>(&self, passages: &[Passage<'a>]) -> Result<Selection<'a>, AssembleError> {
         let mut duplicates = self.settings.duplicate_similarity.map(Duplicates::new);

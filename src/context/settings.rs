@@ -14,6 +14,8 @@ pub struct Settings {
     pub duplicate_similarity: Option<f64>,
     /// Where the best passages stand.
     pub order: Order,
+    /// Whether a passage that was scored in windows stands there with the best of them only.
+    pub windows: bool,
 }
 
 /// Where the best passages stand in the text.

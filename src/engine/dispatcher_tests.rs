@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::engine::schedule::{PATIENCE, SWEEP_INTERVAL};
-use crate::engine::tokenizers::Header;
-use crate::engine::{Deadline, EngineError, Late, PairError, SetScores};
+use crate::engine::tokenizers::{Header, KeyedWindow};
+use crate::engine::{Deadline, EngineError, Late, PairError, SetScores, WindowScore};
 
 type Reply = oneshot::Receiver<Result<SetScores, EngineError>>;
 
@@ -74,13 +74,13 @@ impl Stage {
     /// Sends a set in parts of `count` pairs, but for the last part, which is handed back.
     fn send_in_parts(&self, set: Set, count: usize) -> (Part, Reply) {
         let number = self.unlike_any();
-        let mut last = Part { set: number, header: Some(set.header), pairs: Vec::new() };
+        let mut last = Part { set: number, header: Some(set.header), passages: Vec::new() };
         for pair in set.pairs {
-            if last.pairs.len() == count {
+            if last.passages.len() == count {
                 self.send_part(last);
-                last = Part { set: number, header: None, pairs: Vec::new() };
+                last = Part { set: number, header: None, passages: Vec::new() };
             }
-            last.pairs.push(pair);
+            last.passages.push(pair.map(whole));
         }
         (last, set.scores)
     }
@@ -144,11 +144,17 @@ impl Set {
     }
 }
 
+/// A passage that is read at once.
+fn whole(keyed: Keyed) -> Vec<KeyedWindow> {
+    vec![KeyedWindow { keyed, bytes: None }]
+}
+
 fn set_of(pairs: Vec<Option<Keyed>>) -> Set {
     let (reply, scores) = oneshot::channel();
     let header = Header {
         query_truncated: false,
-        pairs: pairs.len(),
+        passages: pairs.len(),
+        score: WindowScore::Best,
         deadline: None,
         wanted: Box::new(|| true),
         since: Instant::now(),
@@ -260,7 +266,11 @@ fn pairs_of_a_caller_that_went_away_are_not_scored() {
 fn no_set_is_taken_while_too_many_tokens_wait() {
     let stage = Stage::start(Sizes { queue_tokens_max: 32, ..SIZES });
     let refused = |set: Set| {
-        let part = Part { set: 0, header: Some(set.header), pairs: set.pairs };
+        let part = Part {
+            set: 0,
+            header: Some(set.header),
+            passages: Vec::from_iter(set.pairs.into_iter().map(|pair| pair.map(whole))),
+        };
         stage.parts.as_ref().unwrap().send_timeout(part, 3 * SWEEP_INTERVAL).is_err()
     };
     let first = stage.send(stage.set(&[16, 16, 16]));

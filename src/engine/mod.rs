@@ -29,12 +29,14 @@ mod schedule;
 mod scorer;
 mod settings;
 mod tokenizers;
+mod windows;
 
 pub use error::{EngineError, StartError};
 pub use running::Engine;
 pub use scorer::{
-    Deadline, Late, ModelIdentity, PairError, PairScore, ScoreRequest, Scorer, SetScores,
+    Deadline, Late, ModelIdentity, PairError, PairScore, ScoreRequest, Scorer, SetScores, Windows,
 };
 pub use settings::{
-    Backend, InstructionSet, Kernels, Model, ModelName, PackerLimits, Precision, Settings,
+    Backend, InstructionSet, Kernels, LongPassages, Model, ModelName, PackerLimits, Precision,
+    Settings, WindowScore,
 };

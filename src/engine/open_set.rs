@@ -1,10 +1,12 @@
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::key::{Keyed, PairKey};
-use super::tokenizers::Header;
-use super::{Deadline, EngineError, Late, PairError, PairScore, SetScores};
+use super::key::PairKey;
+use super::tokenizers::{Header, KeyedWindow};
+use super::windows::{Piece, together};
+use super::{Deadline, EngineError, Late, PairError, PairScore, SetScores, WindowScore};
 
 /// A set that waits for logits.
 pub(super) struct OpenSet {
@@ -12,10 +14,13 @@ pub(super) struct OpenSet {
     due: Duration,
     /// Only one that binds.
     deadline: Option<Deadline>,
-    /// Those that the tokenizer is done with.
-    pairs: Vec<PairScore>,
-    pairs_expected: usize,
-    /// The pairs that it owns in the queue, by place; those that are answered are in here too.
+    /// The pieces of each passage that the tokenizer is done with; `None` where it refused one.
+    passages: Vec<Option<Range<usize>>>,
+    passages_expected: usize,
+    /// Windows, and passages that are read at once, in the order of the request.
+    pieces: Vec<Piece>,
+    score: WindowScore,
+    /// The pieces that it owns in the queue, by place; those that are answered are in here too.
     queued: Vec<(usize, PairKey)>,
     unanswered: usize,
     /// Of all that is not answered, in a batch or not.
@@ -35,9 +40,11 @@ impl OpenSet {
             query_truncated: header.query_truncated,
             due,
             deadline: header.deadline.filter(Deadline::binds),
-            pairs: Vec::with_capacity(header.pairs),
-            pairs_expected: header.pairs,
-            queued: Vec::with_capacity(header.pairs),
+            passages: Vec::with_capacity(header.passages),
+            passages_expected: header.passages,
+            pieces: Vec::with_capacity(header.passages),
+            score: header.score,
+            queued: Vec::with_capacity(header.passages),
             unanswered: 0,
             unanswered_tokens: 0,
             wanted: header.wanted,
@@ -61,10 +68,12 @@ impl OpenSet {
         self.started.is_some()
     }
 
-    /// Adds the next pair, and says its place.
-    pub(super) fn add(&mut self, keyed: &Option<Keyed>) -> usize {
-        self.pairs.push(unscored(keyed));
-        self.pairs.len() - 1
+    /// Adds the next passage, and says the place of its first piece.
+    pub(super) fn add(&mut self, passage: Option<&[KeyedWindow]>) -> usize {
+        let first = self.pieces.len();
+        self.pieces.extend(passage.into_iter().flatten().map(unscored));
+        self.passages.push(passage.map(|_| first..self.pieces.len()));
+        first
     }
 
     /// A set that was begun is finished, unless its caller is gone altogether.
@@ -81,7 +90,7 @@ impl OpenSet {
     pub(super) fn queue(&mut self, index: usize, key: PairKey) {
         self.queued.push((index, key));
         self.unanswered += 1;
-        self.unanswered_tokens += self.pairs[index].tokens;
+        self.unanswered_tokens += self.pieces[index].tokens;
     }
 
     /// The pairs that it may own in the queue, in the order of the request.
@@ -96,39 +105,50 @@ impl OpenSet {
 
     /// Takes a logit; `cached` where the model did not run for this set.
     pub(super) fn set_logit(&mut self, index: usize, logit: f32, cached: bool) {
-        let pair = &mut self.pairs[index];
-        pair.cached = cached;
-        pair.logit = if logit.is_finite() { Ok(logit) } else { Err(PairError::NotFinite) };
+        let piece = &mut self.pieces[index];
+        piece.cached = cached;
+        piece.logit = if logit.is_finite() { Ok(logit) } else { Err(PairError::NotFinite) };
     }
 
     /// Notes that this queued pair has its logit, or will not get one.
     pub(super) fn dequeue(&mut self, index: usize) {
         self.unanswered -= 1;
-        self.unanswered_tokens -= self.pairs[index].tokens;
+        self.unanswered_tokens -= self.pieces[index].tokens;
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.unanswered == 0 && self.pairs.len() == self.pairs_expected
+        self.unanswered == 0 && self.passages.len() == self.passages_expected
     }
 
     /// Answers with what there is. What has no logit by now is late, and with it all of a set that is
     /// scored whole or not at all.
-    pub(super) fn answer(mut self, now: Instant) {
-        self.pairs.resize_with(self.pairs_expected, PairScore::late);
+    pub(super) fn answer(self, now: Instant) {
+        let mut pairs = self.pairs();
         let is_late = |pair: &PairScore| pair.logit == Err(PairError::Late);
         if self.deadline.is_some_and(|deadline| deadline.late == Late::Drop)
-            && self.pairs.iter().any(is_late)
+            && pairs.iter().any(is_late)
         {
-            let known = self.pairs.iter_mut().filter(|p| p.logit != Err(PairError::Tokenization));
+            let known = pairs.iter_mut().filter(|p| p.logit != Err(PairError::Tokenization));
             known.for_each(|pair| pair.logit = Err(PairError::Late));
         }
         let started = self.started.unwrap_or(now);
         let _gone = self.reply.send(Ok(SetScores {
             query_truncated: self.query_truncated,
-            pairs: self.pairs,
+            pairs,
             queue: started.saturating_duration_since(self.since),
             score: now.saturating_duration_since(started),
         }));
+    }
+
+    /// One score for each passage of the request.
+    fn pairs(&self) -> Vec<PairScore> {
+        let score = |passage: &Option<Range<usize>>| match passage {
+            Some(pieces) => together(&self.pieces[pieces.clone()], self.score),
+            None => PairScore::new(Err(PairError::Tokenization), 0),
+        };
+        let mut pairs: Vec<PairScore> = self.passages.iter().map(score).collect();
+        pairs.resize_with(self.passages_expected, PairScore::late);
+        pairs
     }
 
     pub(super) fn refuse(self, error: EngineError) {
@@ -136,16 +156,14 @@ impl OpenSet {
     }
 }
 
-/// The score of a pair as long as no logit has come for it.
-fn unscored(keyed: &Option<Keyed>) -> PairScore {
-    let (logit, pair) = match keyed {
-        Some(keyed) => (Err(PairError::Late), Some(&keyed.pair)),
-        None => (Err(PairError::Tokenization), None),
-    };
-    PairScore {
-        logit,
-        tokens: pair.map_or(0, |pair| pair.ids.len()),
-        truncated: pair.is_some_and(|pair| pair.truncated),
+/// A piece as long as no logit has come for it.
+fn unscored(window: &KeyedWindow) -> Piece {
+    let pair = &window.keyed.pair;
+    Piece {
+        logit: Err(PairError::Late),
+        tokens: pair.ids.len(),
+        truncated: pair.truncated,
         cached: false,
+        bytes: window.bytes.clone(),
     }
 }

@@ -125,7 +125,14 @@ impl Engine {
         let dispatcher = Dispatcher::new(channels, sizes);
         threads.push(spawn("dispatcher".to_owned(), move || dispatcher.run())?);
         let keyer = Keyer::new(&model);
-        let more = tokenizers::start(tokenizers, &tokenizer, &keyer, &sets, &into_parts);
+        let more = tokenizers::start(
+            tokenizers,
+            &tokenizer,
+            settings.long_passages,
+            &keyer,
+            &sets,
+            &into_parts,
+        );
         threads.extend(more.map_err(StartError::Thread)?);
         Ok(Self { model, encoder, tokenizer, replicas: count, sets: Some(into_sets), threads })
     }

@@ -105,14 +105,16 @@ impl Schedule {
         }
         // Where it was given up, nobody waits for the rest of it.
         let Some(open) = self.open.get_mut(&set) else { return };
-        for keyed in part.pairs {
-            let index = open.add(&keyed);
-            let Some(keyed) = keyed else { continue };
-            match self.cache.get(keyed.key) {
-                Some(logit) => open.set_logit(index, logit, true),
-                None => {
-                    open.queue(index, keyed.key);
-                    self.queue.push(Owner { set, index }, open.due(), keyed);
+        for passage in part.passages {
+            let first = open.add(passage.as_deref());
+            for (index, window) in (first..).zip(passage.into_iter().flatten()) {
+                let keyed = window.keyed;
+                match self.cache.get(keyed.key) {
+                    Some(logit) => open.set_logit(index, logit, true),
+                    None => {
+                        open.queue(index, keyed.key);
+                        self.queue.push(Owner { set, index }, open.due(), keyed);
+                    }
                 }
             }
         }

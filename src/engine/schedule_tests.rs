@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::engine::tokenizers::Header;
-use crate::engine::{Deadline, Late, PairError, SetScores};
+use crate::engine::tokenizers::{Header, KeyedWindow};
+use crate::engine::{Deadline, Late, PairError, SetScores, WindowScore};
 
 const MS: Duration = Duration::from_millis(1);
 /// Of every pair, unless it says otherwise.
@@ -84,7 +84,8 @@ impl Simulation {
         let now = self.now;
         let header = Header {
             query_truncated: false,
-            pairs: pairs.len(),
+            passages: pairs.len(),
+            score: WindowScore::Best,
             deadline: deadline.map(|(left, late)| Deadline { at: now + left, late }),
             wanted: Box::new(|| true),
             since: now,
@@ -92,11 +93,12 @@ impl Simulation {
             reply,
         };
         self.replies.insert(set, scores);
-        let mut pairs = pairs.into_iter().map(Some).peekable();
+        let whole = |keyed| Some(vec![KeyedWindow { keyed, bytes: None }]);
+        let mut pairs = pairs.into_iter().map(whole).peekable();
         let mut header = Some(header);
         while header.is_some() || pairs.peek().is_some() {
-            let pairs = pairs.by_ref().take(16).collect();
-            self.schedule.arrived(Part { set, header: header.take(), pairs }, now);
+            let passages = pairs.by_ref().take(16).collect();
+            self.schedule.arrived(Part { set, header: header.take(), passages }, now);
             self.settle();
         }
     }

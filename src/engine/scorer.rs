@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::EngineError;
@@ -84,13 +85,26 @@ pub struct SetScores {
 pub struct PairScore {
     /// The raw output of the model; always finite.
     pub logit: Result<f32, PairError>,
-    /// Its length in tokens, special tokens included.
+    /// Its length in tokens, special tokens included; of all its windows together.
     pub tokens: usize,
-    /// Whether the passage was cut to what the model takes.
+    /// Those that the model read for it.
+    pub tokens_read: usize,
+    /// Whether only a part of the passage was read.
     pub truncated: bool,
     /// Whether the model did not run for it: its logit was in the score cache, or is that of an
     /// identical pair which was waiting or being scored.
     pub cached: bool,
+    /// How a passage that does not fit was read, where it is read in windows.
+    pub windows: Option<Windows>,
+}
+
+/// A passage that the model cannot read at once, in windows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// How many were scored.
+    pub count: usize,
+    /// The one with the largest logit: bytes of the passage, at borders of characters.
+    pub best: Range<usize>,
 }
 
 /// Why a single pair has no score. The other pairs of its set are not affected.
@@ -131,9 +145,15 @@ impl Deadline {
 // === impl PairScore ===
 
 impl PairScore {
+    /// That of a pair of so many tokens, all of which the model read, at once.
+    pub fn new(logit: Result<f32, PairError>, tokens: usize) -> Self {
+        let (tokens_read, truncated, cached, windows) = (tokens, false, false, None);
+        Self { logit, tokens, tokens_read, truncated, cached, windows }
+    }
+
     /// That of a pair for which there was no time.
     pub(super) fn late() -> Self {
-        Self { logit: Err(PairError::Late), tokens: 0, truncated: false, cached: false }
+        Self::new(Err(PairError::Late), 0)
     }
 }
 

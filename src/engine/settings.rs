@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use crossrank_model::WindowLimits;
 pub use crossrank_model::{Backend, InstructionSet, Kernels, Precision};
 
 /// Which model to run.
@@ -33,6 +34,8 @@ pub struct Settings {
     pub tokens_max: Option<usize>,
     /// Tokens of a query; what is over is cut, and reported.
     pub query_tokens_max: usize,
+    /// What becomes of passages that do not fit.
+    pub long_passages: LongPassages,
     /// Threads that score. `None`: one for each physical core that the process may use on a CPU, one
     /// on a GPU.
     pub replicas: Option<usize>,
@@ -46,6 +49,33 @@ pub struct Settings {
     pub cache_pairs_max: usize,
 }
 
+/// What becomes of a passage that is longer than the model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LongPassages {
+    /// It is cut, and reported.
+    Truncate,
+    /// It is scored in windows that overlap, and gets one logit of theirs.
+    Windows {
+        /// Tokens that a window shares with the one before it.
+        overlap_tokens: usize,
+        /// Windows of one passage; what is behind them is cut, and reported.
+        windows_max: usize,
+        /// Which logit it gets.
+        score: WindowScore,
+    },
+}
+
+/// Which logit a passage gets that is scored in windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowScore {
+    /// The largest (MaxP: Dai and Callan 2019, "Deeper Text Understanding for IR").
+    Best,
+    /// That of the first window, the only one that is scored (FirstP).
+    First,
+    /// The mean of the two largest, for which one window that is right by chance is not enough.
+    MeanOfTopTwo,
+}
+
 /// How batches are cut, and how much waits for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PackerLimits {
@@ -54,6 +84,29 @@ pub struct PackerLimits {
     pub batch_tokens_max: Option<usize>,
     /// Tokens waiting to be scored, above which no further set is taken in.
     pub queue_tokens_max: usize,
+}
+
+// === impl LongPassages ===
+
+impl LongPassages {
+    /// How the tokenizer cuts; `None` where there is one window, which nobody names.
+    pub(super) fn windows(self) -> Option<WindowLimits> {
+        match self {
+            Self::Truncate => None,
+            Self::Windows { overlap_tokens: overlap, windows_max, score } => {
+                let windows_max = if score == WindowScore::First { 1 } else { windows_max };
+                Some(WindowLimits { overlap, windows_max })
+            }
+        }
+    }
+
+    /// Which logit counts. A passage in one window has no choice.
+    pub(super) fn score(self) -> WindowScore {
+        match self {
+            Self::Truncate => WindowScore::First,
+            Self::Windows { score, .. } => score,
+        }
+    }
 }
 
 // === impl Model ===

@@ -1,18 +1,19 @@
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crossbeam_channel::SendError;
-use crossrank_model::{Pair, PairTokenizer, Query};
+use crossrank_model::{PairTokenizer, Query, TokenizerError, Window};
 use tokio::sync::oneshot;
 
 use super::key::{Keyed, Keyer};
-use super::{Deadline, EngineError, ScoreRequest, SetScores};
+use super::{Deadline, EngineError, LongPassages, ScoreRequest, SetScores, WindowScore};
 
-/// Pairs of a set that are handed on together: some milliseconds of work, so that one large set on
+/// Passages of a set that are handed on together: some milliseconds of work, so that one large set on
 /// an idle engine is being scored while its rest is tokenised.
-const PART_PAIRS: usize = 16;
+const PART_PASSAGES: usize = 16;
 
 /// A set on its way in.
 pub(super) struct Incoming {
@@ -23,21 +24,30 @@ pub(super) struct Incoming {
     pub(super) reply: oneshot::Sender<Result<SetScores, EngineError>>,
 }
 
-/// Pairs of a set that are ready to be packed.
+/// Passages of a set that are ready to be packed.
 pub(super) struct Part {
     /// No two sets have the same.
     pub(super) set: u64,
     /// With the first part of the set.
     pub(super) header: Option<Header>,
-    /// The next pairs; `None` where the tokenizer refused the passage.
-    pub(super) pairs: Vec<Option<Keyed>>,
+    /// The next passages, in their windows; `None` where the tokenizer refused one.
+    pub(super) passages: Vec<Option<Vec<KeyedWindow>>>,
+}
+
+/// A pair of a passage, or of a window of it.
+pub(super) struct KeyedWindow {
+    pub(super) keyed: Keyed,
+    /// Where it is in the passage, where that is told.
+    pub(super) bytes: Option<Range<usize>>,
 }
 
 /// What is known of a set before its pairs are.
 pub(super) struct Header {
     pub(super) query_truncated: bool,
-    /// How many pairs there are in all parts.
-    pub(super) pairs: usize,
+    /// How many passages there are in all parts.
+    pub(super) passages: usize,
+    /// Which logit one in windows gets.
+    pub(super) score: WindowScore,
     pub(super) deadline: Option<Deadline>,
     pub(super) wanted: Box<dyn Fn() -> bool + Send + Sync>,
     pub(super) since: Instant,
@@ -49,6 +59,7 @@ pub(super) struct Header {
 /// What a tokenizer thread works with.
 struct Tokenizer {
     tokenizer: PairTokenizer,
+    long_passages: LongPassages,
     keyer: Keyer,
     parts: crossbeam_channel::Sender<Part>,
 }
@@ -91,29 +102,55 @@ impl Tokenizer {
         });
         let query = query.ok();
         let query_truncated = query.as_ref().is_some_and(|query| query.truncated);
-        let pairs = passages.len();
-        let header = Header { query_truncated, pairs, deadline, wanted, since, taken, reply };
+        let (count, score) = (passages.len(), self.long_passages.score());
+        let header = Header {
+            query_truncated,
+            passages: count,
+            score,
+            deadline,
+            wanted,
+            since,
+            taken,
+            reply,
+        };
         let mut header = Some(header);
-        for passages in passages.chunks(PART_PAIRS) {
-            let keyed = |passage: &String| {
-                let pair = pair(&self.tokenizer, query.as_ref()?, passage)?;
-                Some(self.keyer.keyed(pair))
-            };
-            let pairs = passages.iter().map(keyed).collect();
-            self.parts.send(Part { set, header: header.take(), pairs })?;
+        for passages in passages.chunks(PART_PASSAGES) {
+            let keyed = |passage: &String| self.passage(query.as_ref()?, passage);
+            let passages = passages.iter().map(keyed).collect();
+            self.parts.send(Part { set, header: header.take(), passages })?;
         }
         match header {
-            Some(_) => self.parts.send(Part { set, header, pairs: Vec::new() }),
+            Some(_) => self.parts.send(Part { set, header, passages: Vec::new() }),
             None => Ok(()),
         }
     }
+
+    /// `None` where the tokenizer refuses the passage.
+    fn passage(&mut self, query: &Query, passage: &str) -> Option<Vec<KeyedWindow>> {
+        let windows = guarded(passage, || match self.long_passages.windows() {
+            Some(limits) => self.tokenizer.windows(query, passage, limits),
+            None => {
+                let pair = self.tokenizer.pair(query, passage)?;
+                Ok(vec![Window { pair, bytes: 0..passage.len() }])
+            }
+        })?;
+        let fits = windows.len() == 1 && !windows.iter().any(|window| window.pair.truncated);
+        let is_told = !fits && self.long_passages != LongPassages::Truncate;
+        let keyed = windows.into_iter().map(|window| KeyedWindow {
+            keyed: self.keyer.keyed(window.pair),
+            bytes: is_told.then_some(window.bytes),
+        });
+        Some(keyed.collect())
+    }
 }
 
-/// `None` where the tokenizer refuses the passage. A panic of the library on some odd text costs that
-/// passage its score, and no more.
-fn pair(tokenizer: &PairTokenizer, query: &Query, passage: &str) -> Option<Pair> {
-    match catch_unwind(AssertUnwindSafe(|| tokenizer.pair(query, passage))) {
-        Ok(Ok(pair)) => Some(pair),
+/// A panic of the library on some odd text costs that passage its score, and no more.
+fn guarded(
+    passage: &str,
+    tokenize: impl FnOnce() -> Result<Vec<Window>, TokenizerError>,
+) -> Option<Vec<Window>> {
+    match catch_unwind(AssertUnwindSafe(tokenize)) {
+        Ok(Ok(windows)) => Some(windows),
         Ok(Err(error)) => {
             tracing::debug!(%error, "could not tokenise a passage");
             None
@@ -129,13 +166,15 @@ fn pair(tokenizer: &PairTokenizer, query: &Query, passage: &str) -> Option<Pair>
 pub(super) fn start(
     count: usize,
     tokenizer: &PairTokenizer,
+    long_passages: LongPassages,
     keyer: &Keyer,
     sets: &async_channel::Receiver<Incoming>,
     parts: &crossbeam_channel::Sender<Part>,
 ) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
     let start = |index: usize| {
         let (tokenizer, keyer, parts) = (tokenizer.clone(), keyer.clone(), parts.clone());
-        let (tokenizer, sets) = (Tokenizer { tokenizer, keyer, parts }, sets.clone());
+        let (tokenizer, sets) =
+            (Tokenizer { tokenizer, long_passages, keyer, parts }, sets.clone());
         std::thread::Builder::new()
             .name(format!("tokenizer-{index}"))
             .spawn(move || tokenizer.run(sets, (index as u64..).step_by(count)))

@@ -60,6 +60,8 @@ counts! {
     dead_letters,
     /// Pairs with a logit.
     pairs_scored,
+    /// Windows that they were scored in: one for a passage that fits, several for a long one.
+    windows_scored,
     /// Tokens that the model read for them, special tokens included.
     tokens_scored,
     /// Those of them whose logit was known already, or shared with an identical pair.

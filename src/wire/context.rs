@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ pub(super) const RESERVED: &[&str] =
     &["status", "reason", "model", "results", "context", "usage", "timing_ms"];
 /// The same for a candidate and its result.
 pub(super) const RESULT_RESERVED: &[&str] =
-    &["logit", "retrieval", "truncated", "status", "reason"];
+    &["logit", "retrieval", "truncated", "window", "status", "reason"];
 
 /// Of a result, beside its text and what the caller added.
 const RESULT_BYTES: usize = 320;
@@ -113,6 +114,9 @@ pub struct Ranked {
     pub retrieval: Vec<Retrieval>,
     /// Whether only a part of the passage was scored, or kept.
     pub truncated: bool,
+    /// Of a passage that was scored in windows, the best one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
     /// Whether it has a score.
     pub status: ResultStatus,
     /// Why it has none.
@@ -124,6 +128,15 @@ pub struct Ranked {
     /// Fields of the candidate that are not known.
     #[serde(flatten)]
     pub extra: UnknownFields,
+}
+
+/// A part of a passage, in Unicode code points of its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Where it begins.
+    pub start: usize,
+    /// Where it has ended.
+    pub end: usize,
 }
 
 /// Whether a result has a score.
@@ -168,6 +181,8 @@ pub struct Usage {
     pub candidates: usize,
     /// Pairs scored, from the cache included.
     pub pairs: usize,
+    /// What these pairs were scored in: one window for a passage that fits, several for a long one.
+    pub windows: usize,
     /// Tokens the model read for it, special tokens included; none for the pairs of `cache_hits`.
     pub tokens: usize,
     /// Pairs scored without the model: their logit was in the cache, or is that of an identical pair in
@@ -228,9 +243,17 @@ impl Reason {
 // === impl Ranked ===
 
 impl Ranked {
-    /// A result with a score; `truncated` is what the tokenizer says.
-    pub fn scored(candidate: Candidate, logit: f32, score: f64, truncated: bool) -> Self {
+    /// A result with a score; `truncated` and the best window, in bytes, are what the engine says.
+    pub fn scored(
+        candidate: Candidate,
+        logit: f32,
+        score: f64,
+        truncated: bool,
+        window: Option<Range<usize>>,
+    ) -> Self {
+        let window = window.map(|bytes| Window::of(&candidate.text, bytes));
         let mut ranked = Self::new(candidate, ResultStatus::Scored);
+        ranked.window = window;
         ranked.logit = Some(logit);
         ranked.score = Some(score);
         ranked.truncated |= truncated;
@@ -255,6 +278,7 @@ impl Ranked {
             source: candidate.source,
             retrieval: candidate.retrieval,
             truncated: candidate.cut,
+            window: None,
             status,
             reason: None,
             metadata: candidate.metadata,
@@ -275,6 +299,24 @@ impl Ranked {
                 self.extra = UnknownFields::default();
             }
         }
+    }
+}
+
+// === impl Window ===
+
+impl Window {
+    /// The window at these bytes of `text`.
+    pub fn of(text: &str, bytes: Range<usize>) -> Self {
+        let chars = |bytes: Range<usize>| text.get(bytes).unwrap_or_default().chars().count();
+        let start = chars(0..bytes.start);
+        Self { start, end: start + chars(bytes) }
+    }
+
+    /// What of `text` it is.
+    pub fn part(self, text: &str) -> &str {
+        let byte =
+            |place: usize| text.char_indices().nth(place).map_or(text.len(), |(byte, _)| byte);
+        text.get(byte(self.start)..byte(self.end)).unwrap_or_default()
     }
 }
 
@@ -332,6 +374,7 @@ mod tests {
             8.607_138,
             0.25,
             false,
+            None,
         );
         result.rank = 1;
         let json = serde_json::to_string(&result).unwrap();
@@ -344,6 +387,16 @@ mod tests {
         let json = serde_json::to_string(&result).unwrap();
         let expected = r#"{"id":"a","rank":1,"logit":8.607138,"score":0.25,"truncated":true,"status":"scored"}"#;
         assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn a_window_counts_characters_and_finds_its_part_again() {
+        let text = "aä𝄞 b";
+        let window = Window::of(text, 1..8);
+        assert_eq!(window, Window { start: 1, end: 4 });
+        assert_eq!(window.part(text), "ä𝄞 ");
+        assert_eq!(Window::of(text, 0..text.len()).part(text), text);
+        assert_eq!(Window { start: 4, end: 99 }.part(text), "b");
     }
 
     #[test]

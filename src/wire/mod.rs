@@ -37,7 +37,7 @@ mod unknown;
 pub use candidate_set::{Candidate, CandidateSet, Retrieval, decode};
 pub use context::{
     Context, Duplicate, Model, Ranked, Reason, RerankedContext, ResultStatus, Status, TimingMs,
-    Usage, encode,
+    Usage, Window, encode,
 };
 pub use dead_letter::{DeadLetter, Stage, header};
 pub use deadline::decode_deadline;

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::json;
 use super::{
     Context, Model, Ranked, Reason, RerankedContext, ResultStatus, Retrieval, Status, TimingMs,
-    UnknownFields, Usage,
+    UnknownFields, Usage, Window,
 };
 
 const KNOWN: &[&str] = &[
@@ -30,6 +30,7 @@ const RESULT_KNOWN: &[&str] = &[
     "source",
     "retrieval",
     "truncated",
+    "window",
     "status",
     "reason",
     "metadata",
@@ -65,6 +66,7 @@ struct Reranked<'a> {
     #[serde(default)]
     retrieval: Vec<Retrieval>,
     truncated: bool,
+    window: Option<Window>,
     status: ResultStatus,
     reason: Option<Reason>,
     #[serde(borrow)]
@@ -102,6 +104,7 @@ fn result(raw: &RawValue) -> Result<Ranked, serde_json::Error> {
         source: known.source,
         retrieval: known.retrieval,
         truncated: known.truncated,
+        window: known.window,
         status: known.status,
         reason: known.reason,
         metadata: known.metadata.map(ToOwned::to_owned),
@@ -139,7 +142,7 @@ mod tests {
             + r#""model":{"id":"m","revision":null,"precision":"f32","backend":"flex"},"results":["#
             + r#"{"id":"a","rank":1,"truncated":false,"status":"unscored","reason":"expired""#
             + &fields(FIELDS_MAX - 2)
-            + r#"}],"usage":{"candidates":1,"pairs":0,"tokens":0,"cache_hits":0,"truncated":0,"#
+            + r#"}],"usage":{"candidates":1,"pairs":0,"windows":0,"tokens":0,"cache_hits":0,"truncated":0,"#
             + r#""query_truncated":false},"timing_ms":{"queue":0.0,"score":0.0,"total":0.5}"#
             + &fields(FIELDS_MAX - 3)
             + "}";

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::deadline::{Deadlines, Expiry, LatePolicy};
 use crate::context::{AssembleError, Assembler, Passage};
-use crate::engine::{EngineError, PairError, PairScore, ScoreRequest, Scorer, SetScores};
+use crate::engine::{EngineError, PairError, PairScore, ScoreRequest, Scorer, SetScores, Windows};
 use crate::rank::{self, Cuts, Logit};
 use crate::telemetry::Counts;
 use crate::wire::{
@@ -75,7 +75,7 @@ pub enum AnswerError {
 
 /// What is known of a candidate's score.
 enum Outcome {
-    Scored { logit: Logit, truncated: bool },
+    Scored { logit: Logit, truncated: bool, windows: Option<Windows> },
     Unscored(Reason),
 }
 
@@ -248,6 +248,7 @@ impl<E: Scorer> Reranker<E> {
     fn count(&self, answer: &RerankedContext) {
         let (counts, usage) = (&self.counts, &answer.usage);
         counts.pairs_scored.add(usage.pairs as u64);
+        counts.windows_scored.add(usage.windows as u64);
         counts.tokens_scored.add(usage.tokens as u64);
         counts.cache_hits.add(usage.cache_hits as u64);
         counts.candidates_unscored.add((usage.candidates - usage.pairs) as u64);
@@ -277,7 +278,10 @@ impl Outcome {
         let Some(pair) = pair else { return Self::Unscored(Reason::LogitNotFinite) };
         match pair.logit {
             Ok(raw) => match Logit::new(raw) {
-                Some(logit) => Self::Scored { logit, truncated: pair.truncated },
+                Some(logit) => {
+                    let windows = pair.windows.clone();
+                    Self::Scored { logit, truncated: pair.truncated, windows }
+                }
                 None => Self::Unscored(Reason::LogitNotFinite),
             },
             Err(PairError::NotFinite) => Self::Unscored(Reason::LogitNotFinite),
@@ -324,8 +328,9 @@ fn ranked(candidates: Vec<wire::Candidate>, outcomes: &[Outcome], cuts: &Cuts) -
     let results = order.into_iter().enumerate().filter_map(|(place, index)| {
         let candidate = candidates[index].take()?;
         let mut result = match &outcomes[index] {
-            Outcome::Scored { logit, truncated } => {
-                Ranked::scored(candidate, logit.get(), logit.score(), *truncated)
+            Outcome::Scored { logit, truncated, windows } => {
+                let window = windows.as_ref().map(|windows| windows.best.clone());
+                Ranked::scored(candidate, logit.get(), logit.score(), *truncated, window)
             }
             Outcome::Unscored(reason) => Ranked::unscored(candidate, *reason),
         };
@@ -339,7 +344,7 @@ fn context(assembler: &Assembler, results: &[Ranked]) -> Result<Context, Assembl
     let passages = results.iter().map(|result| Passage {
         id: &result.id,
         title: result.title.as_deref(),
-        text: result.text.as_deref().unwrap_or_default(),
+        text: shown(assembler, result),
         source: result.source.as_deref(),
         score: result.score,
     });
@@ -355,15 +360,28 @@ fn context(assembler: &Assembler, results: &[Ranked]) -> Result<Context, Assembl
     })
 }
 
+/// The part of a result's text that the prompt shows.
+fn shown<'a>(assembler: &Assembler, result: &'a Ranked) -> &'a str {
+    let text = result.text.as_deref().unwrap_or_default();
+    match result.window.filter(|_| assembler.shows_windows()) {
+        Some(window) => window.part(text),
+        None => text,
+    }
+}
+
 fn usage(set: &CandidateSet, outcomes: &[Outcome], scores: &SetScores) -> Usage {
     let truncated = set.candidates.iter().zip(outcomes).filter(|(candidate, outcome)| {
         candidate.cut || matches!(outcome, Outcome::Scored { truncated: true, .. })
     });
-    let read = |pair: &PairScore| !pair.cached && pair.logit != Err(PairError::Late);
+    let windows = |outcome: &Outcome| match outcome {
+        Outcome::Scored { windows, .. } => windows.as_ref().map_or(1, |windows| windows.count),
+        Outcome::Unscored(_) => 0,
+    };
     Usage {
         candidates: set.candidates.len(),
         pairs: outcomes.iter().filter(|outcome| outcome.logit().is_some()).count(),
-        tokens: scores.pairs.iter().filter(|pair| read(pair)).map(|pair| pair.tokens).sum(),
+        windows: outcomes.iter().map(windows).sum(),
+        tokens: scores.pairs.iter().map(|pair| pair.tokens_read).sum(),
         cache_hits: scores.pairs.iter().filter(|p| p.cached && p.logit.is_ok()).count(),
         truncated: truncated.count(),
         query_truncated: scores.query_truncated,

@@ -45,11 +45,15 @@ impl Scorer for ByNumber {
                 "nan" => Err(PairError::NotFinite),
                 number => Ok(number.parse().unwrap()),
             };
+            let cached = passage.starts_with("known");
+            // The first half wins where it says `window`; two were read.
+            let best = 0..passage.len() / 2;
             PairScore {
-                logit,
-                tokens: 10,
                 truncated: passage.contains("long"),
-                cached: passage.starts_with("known"),
+                cached,
+                tokens_read: if cached { 0 } else { 10 },
+                windows: passage.contains("window").then_some(Windows { count: 2, best }),
+                ..PairScore::new(logit, 10)
             }
         };
         let pairs = request.passages.iter().map(pair).collect();
@@ -86,15 +90,20 @@ fn reranker() -> Reranker<ByNumber> {
     Reranker::new(ByNumber::new(), settings, Arc::new(Counts::default()))
 }
 
-fn with_context(mut reranker: Reranker<ByNumber>) -> Reranker<ByNumber> {
-    let settings = context::Settings {
+fn context_settings() -> context::Settings {
+    context::Settings {
         tokens_max: 100,
         template: "{{ number }} {{ text }}".to_owned(),
         separator: "\n".to_owned(),
         truncate: false,
         duplicate_similarity: None,
         order: context::Order::BestFirst,
-    };
+        windows: true,
+    }
+}
+
+fn with_context(mut reranker: Reranker<ByNumber>) -> Reranker<ByNumber> {
+    let settings = context_settings();
     reranker.settings.context = Some(Assembler::new(settings, Arc::new(Words)).unwrap());
     reranker
 }
@@ -220,6 +229,30 @@ async fn the_sets_own_cuts_win_over_the_configured_ones() {
     assert_eq!(ids(&answer(&reranker, set.clone()).await), ["d3", "d2", "d0"]);
     set["min_score"] = json!(0.0);
     assert_eq!(ids(&answer(&reranker, set).await), ["d3", "d2", "d0", "d1"]);
+}
+
+#[tokio::test]
+async fn a_passage_in_windows_names_the_best_and_the_context_shows_it() {
+    let mut reranker = with_context(reranker());
+    let set = texts(&["a 1", "ä window of two halves 7"]);
+    let answered = answer(&reranker, set.clone()).await;
+    assert_eq!(ids(&answered), ["d1", "d0"]);
+    // Twelve bytes, one character fewer.
+    assert_eq!(answered["results"][0]["window"], json!({"start": 0, "end": 11}));
+    assert_eq!(answered["results"][1].get("window"), None);
+    assert_eq!(answered["context"]["text"], "1 ä window of\n2 a 1");
+    assert_eq!(
+        (&answered["usage"]["pairs"], &answered["usage"]["windows"]),
+        (&json!(2), &json!(3))
+    );
+    assert_eq!(reranker.counts.windows_scored.get(), 3);
+    reranker.settings.results = Results::Ids;
+    let short = answer(&reranker, set.clone()).await;
+    assert_eq!(short["results"][0]["window"], json!({"start": 0, "end": 11}));
+    let whole = context::Settings { windows: false, ..context_settings() };
+    reranker.settings.context = Some(Assembler::new(whole, Arc::new(Words)).unwrap());
+    let whole = answer(&reranker, set).await;
+    assert_eq!(whole["context"]["text"], "1 ä window of two halves 7\n2 a 1");
 }
 
 #[tokio::test]

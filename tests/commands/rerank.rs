@@ -146,6 +146,20 @@ fn flags_change_what_comes_out() {
 }
 
 #[test]
+fn a_long_passage_is_scored_in_windows_where_that_is_asked_for() {
+    let text = "word ".repeat(40) + "thing and set " + &"word ".repeat(40);
+    let set = json!({"request_id": "r", "query": "q", "candidates": [{"id": "a", "text": text}]});
+    let windows = ["--max-length", "32", "--long-passages", "best-window"];
+    let answer = &lines(&rerank(&windows, &set.to_string()))[0];
+    let (result, usage) = (&answer["results"][0], &answer["usage"]);
+    assert_eq!(result["truncated"], false);
+    assert!(usage["windows"].as_u64() > Some(3) && usage["pairs"] == 1, "{usage}");
+    let at = |side: &str| result["window"][side].as_u64().unwrap() as usize;
+    let part = &text[at("start")..at("end")];
+    assert!(answer["context"]["text"].as_str().unwrap().ends_with(part.trim_end()), "{answer}");
+}
+
+#[test]
 fn a_set_that_has_expired_is_treated_as_a_worker_would() {
     let model = model();
     let candidates = json!([{"id": "a", "text": "one"}, {"id": "b", "text": "two"}]);

@@ -180,12 +180,7 @@ pub(crate) fn broker(partitions: usize) -> LocalBroker {
 
 /// The logit of a passage is its length.
 pub(crate) fn scores(request: &ScoreRequest) -> SetScores {
-    let pair = |passage: &String| PairScore {
-        logit: Ok(passage.len() as f32),
-        tokens: 4,
-        truncated: false,
-        cached: false,
-    };
+    let pair = |passage: &String| PairScore::new(Ok(passage.len() as f32), 4);
     SetScores {
         query_truncated: false,
         pairs: request.passages.iter().map(pair).collect(),

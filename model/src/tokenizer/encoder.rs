@@ -3,6 +3,7 @@ use std::sync::Arc;
 use tokenizers::Tokenizer;
 
 use super::TokenizerError;
+use super::windows::Places;
 use super::words::{self, Words};
 
 /// Text → token ids, without work for what will be cut off where the tokenizer allows that.
@@ -37,6 +38,12 @@ impl TextEncoder {
         let has_more = ids.len() > tokens_max;
         ids.truncate(tokens_max);
         Ok((ids, has_more))
+    }
+
+    /// All tokens of a text, with their places in it.
+    pub(super) fn places(&self, text: &str) -> Result<Places, TokenizerError> {
+        let encoding = self.tokenizer.encode(text, false).map_err(TokenizerError::Encode)?;
+        Ok(Places::of(&encoding))
     }
 
     /// How many tokens a text has, or some larger number than `tokens_max`.

@@ -6,6 +6,7 @@ mod pieces;
 mod short;
 mod template;
 mod text;
+mod windows;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::files::FileError;
 
 pub use pair::{Pair, PairTokenizer, Query, TokenLimits};
 pub use text::TextTokenizer;
+pub use windows::{Window, WindowLimits};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -5,6 +6,7 @@ use tokenizers::{ModelWrapper, Tokenizer};
 
 use super::encoder::TextEncoder;
 use super::template::Template;
+use super::windows::{Window, WindowLimits};
 use super::{TextTokenizer, TokenizerError, parse};
 use crate::config::{self, ModelConfig};
 use crate::files;
@@ -84,13 +86,48 @@ impl PairTokenizer {
 
     /// Tokenises a passage and lays it out behind its query.
     pub fn pair(&self, query: &Query, passage: &str) -> Result<Pair, TokenizerError> {
-        let Inner { encoder, limits, template } = &*self.inner;
+        let (asked, room) = self.room(query);
+        let (ids, truncated) = self.inner.encoder.encode(passage, room)?;
+        Ok(self.lay_out(asked, &ids, truncated))
+    }
+
+    /// Tokenises a passage and lays it out behind its query in as many windows as it takes: one that is the whole
+    /// passage where that fits, otherwise several that overlap, of about the same length.
+    ///
+    /// A window has the tokens of the whole passage between two places of it, and begins with a word where one begins
+    /// within the overlap. Where the windows do not reach the end of the passage, all of them say `truncated`.
+    pub fn windows(
+        &self,
+        query: &Query,
+        passage: &str,
+        limits: WindowLimits,
+    ) -> Result<Vec<Window>, TokenizerError> {
+        let (asked, room) = self.room(query);
+        let (ids, has_more) = self.inner.encoder.encode(passage, room)?;
+        if !has_more {
+            let pair = self.lay_out(asked, &ids, false);
+            return Ok(vec![Window { pair, bytes: 0..passage.len() }]);
+        }
+        let places = self.inner.encoder.places(passage)?;
+        let (cuts, truncated) = places.cut(room, limits);
+        let window = |tokens: Range<usize>| Window {
+            pair: self.lay_out(asked, &places.ids[tokens.clone()], truncated),
+            bytes: places.bytes(passage, tokens),
+        };
+        Ok(cuts.into_iter().map(window).collect())
+    }
+
+    /// What of a query is used, and the tokens that it leaves for a passage: one at least.
+    fn room<'q>(&self, query: &'q Query) -> (&'q [u32], usize) {
+        let Inner { limits, template, .. } = &*self.inner;
         // A query from a tokenizer with a larger limit is cut rather than trusted.
         let asked = query.ids.get(..limits.query_tokens_max).unwrap_or(&query.ids);
-        let room = limits.tokens_max - template.special_tokens() - asked.len();
-        let (passage, truncated) = encoder.encode(passage, room)?;
-        let (ids, types) = template.lay_out(asked, &passage);
-        Ok(Pair { ids, types, truncated })
+        (asked, limits.tokens_max - template.special_tokens() - asked.len())
+    }
+
+    fn lay_out(&self, query: &[u32], passage: &[u32], truncated: bool) -> Pair {
+        let (ids, types) = self.inner.template.lay_out(query, passage);
+        Pair { ids, types, truncated }
     }
 }
 

@@ -32,6 +32,55 @@ fn passage_is_cut_to_what_the_query_leaves() {
 }
 
 #[test]
+fn a_long_passage_is_read_in_windows_that_carry_its_own_tokens() {
+    let tokenizer = pairs(16, 4);
+    let query = tokenizer.query("who is it").unwrap();
+    // Ten tokens of the passage fit.
+    let limits = WindowLimits { overlap: 4, windows_max: 40 };
+    let passage =
+        "  The unaffordable café and the 北京 one, running e\u{301} the end of it.  ".repeat(3);
+    let all = whole(&passage);
+    let windows = tokenizer.windows(&query, &passage, limits).unwrap();
+    assert!(windows.len() > 5 && windows.iter().all(|window| !window.pair.truncated));
+    let head = windows[0].pair.ids[..5].to_vec();
+    for window in &windows {
+        let Window { pair: Pair { ids, types, .. }, bytes } = window;
+        assert_eq!((&ids[..5], ids.len()), (&head[..], types.len()));
+        assert!(ids.len() <= 16);
+        let kept = &ids[5..ids.len() - 1];
+        assert!(all.windows(kept.len()).any(|part| part == kept));
+        // A window may begin and end within a word, whose parts alone have other tokens.
+        let own = whole(&passage[bytes.clone()]);
+        let middle = kept.get(3..kept.len().saturating_sub(3)).unwrap_or_default();
+        let is_there = middle.is_empty() || own.windows(middle.len()).any(|part| part == middle);
+        assert!(is_there && own.len().abs_diff(kept.len()) <= 6, "{}", &passage[bytes.clone()]);
+    }
+    assert_eq!((windows[0].bytes.start, windows[windows.len() - 1].bytes.end), (0, passage.len()));
+    let overlaps = windows.windows(2).all(|two| two[1].bytes.start < two[0].bytes.end);
+    assert!(overlaps, "{windows:?}");
+}
+
+#[test]
+fn windows_end_where_they_may_be_no_more() {
+    let tokenizer = pairs(16, 4);
+    let query = tokenizer.query("who is it").unwrap();
+    let passage = "the one ".repeat(50);
+    let of = |windows_max| {
+        let limits = WindowLimits { overlap: 2, windows_max };
+        tokenizer.windows(&query, &passage, limits).unwrap()
+    };
+    let [first] = &of(1)[..] else { panic!("one window") };
+    assert_eq!(first.pair, tokenizer.pair(&query, &passage).unwrap());
+    assert_eq!(&passage[first.bytes.clone()], "the one the one the one the one the one");
+    let two = of(2);
+    assert_eq!((two.len(), two[1].pair.truncated), (2, true));
+    let limits = WindowLimits { overlap: 2, windows_max: 9 };
+    let fits = tokenizer.windows(&query, " the one ", limits).unwrap();
+    let pair = tokenizer.pair(&query, " the one ").unwrap();
+    assert_eq!(fits, [Window { pair, bytes: 0..9 }]);
+}
+
+#[test]
 fn query_over_its_limit_is_cut_and_reported() {
     let tokenizer = pairs(10, 4);
     let query = tokenizer.query("the one the one the one").unwrap();

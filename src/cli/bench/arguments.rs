@@ -89,6 +89,7 @@ impl Arguments {
             backend: flags.backend.clone(),
             precision: flags.precision.clone(),
             max_length,
+            long_passages: None,
             top_n: None,
         });
         let threads =

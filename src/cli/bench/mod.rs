@@ -70,9 +70,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     io::stdout().write_all(text.as_bytes()).map_err(CliError::Write)
 }
 
-/// The engine of a worker, except that it remembers no scores: every pass scores the same pairs.
+/// The engine of a worker, except that it remembers no scores, since every pass scores the same pairs, and cuts long
+/// passages, since a pair is to be one pair, here and where else it is measured.
 fn for_bench(settings: engine::Settings) -> engine::Settings {
-    engine::Settings { cache_pairs_max: 0, ..settings }
+    let long_passages = engine::LongPassages::Truncate;
+    engine::Settings { cache_pairs_max: 0, long_passages, ..settings }
 }
 
 async fn start(model: engine::Model, settings: engine::Settings) -> Result<Started, CliError> {

@@ -58,6 +58,9 @@ fn base(key: &str) -> Given {
         | "kafka.transaction_timeout_ms" => {
             given.flag("kafka.delivery", "exactly-once").flag("worker.sets_max", "100000")
         }
+        "model.window_overlap_tokens" | "model.windows_max" => {
+            given.flag("model.long_passages", "best-window")
+        }
         _ => given,
     }
 }

@@ -53,6 +53,7 @@ fn engine(check: &mut Check<'_>) -> engine::Settings {
         kernels: kernels(engine.kernels),
         tokens_max: model.tokens_max,
         query_tokens_max: model.query_tokens_max,
+        long_passages: long_passages(model),
         replicas: engine.replicas,
         pin_threads: engine.pin_threads,
         tokenizers: engine.tokenizers,
@@ -61,6 +62,21 @@ fn engine(check: &mut Check<'_>) -> engine::Settings {
             queue_tokens_max: engine.queue_tokens_max,
         },
         cache_pairs_max: engine.cache_pairs_max,
+    }
+}
+
+fn long_passages(model: &raw::Model) -> engine::LongPassages {
+    use engine::{LongPassages, WindowScore};
+    let score = match model.long_passages {
+        raw::LongPassages::Truncate => return LongPassages::Truncate,
+        raw::LongPassages::BestWindow => WindowScore::Best,
+        raw::LongPassages::FirstWindow => WindowScore::First,
+        raw::LongPassages::MeanOfTwoWindows => WindowScore::MeanOfTopTwo,
+    };
+    LongPassages::Windows {
+        overlap_tokens: model.window_overlap_tokens,
+        windows_max: model.windows_max,
+        score,
     }
 }
 
@@ -127,6 +143,10 @@ fn context(check: &mut Check<'_>) -> Option<context::Settings> {
         order: match context.order {
             raw::Order::BestFirst => context::Order::BestFirst,
             raw::Order::BestAtEdges => context::Order::BestAtEdges,
+        },
+        windows: match context.long_passages {
+            raw::ContextPassages::Window => true,
+            raw::ContextPassages::Whole => false,
         },
     })
 }

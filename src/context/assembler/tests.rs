@@ -85,6 +85,7 @@ fn settings(tokens_max: usize) -> Settings {
         truncate: false,
         duplicate_similarity: None,
         order: Order::BestFirst,
+        windows: true,
     }
 }
 
@@ -120,6 +121,7 @@ fn the_best_stand_at_the_edges_and_numbers_follow_the_text() {
         template: "{{ number }}:{{ text }}".to_owned(),
         separator: " ".to_owned(),
         order: Order::BestAtEdges,
+        windows: true,
         ..settings(100)
     };
     let context = assemble(settings.clone(), &["a", "b", "c", "d", "e"]);
@@ -249,6 +251,7 @@ proptest! {
             truncate,
             duplicate_similarity,
             order,
+            windows: true,
         };
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let context = assemble_by(Pieces { spaces }, settings.clone(), &texts);

@@ -248,12 +248,7 @@ impl Scorer for HashScorer {
         }
         let took = Duration::from_millis(10 + inputs::hash(&request.query) % 150);
         tokio::time::sleep(took).await;
-        let pair = |passage: &String| PairScore {
-            logit: Ok(inputs::logit(&request.query, passage)),
-            tokens: 8,
-            truncated: false,
-            cached: false,
-        };
+        let pair = |passage: &String| PairScore::new(Ok(inputs::logit(&request.query, passage)), 8);
         Ok(SetScores {
             query_truncated: false,
             pairs: request.passages.iter().map(pair).collect(),

@@ -21,12 +21,7 @@ impl Scorer for ByLength {
     }
 
     async fn score(&self, request: ScoreRequest) -> Result<SetScores, EngineError> {
-        let pair = |passage: &String| PairScore {
-            logit: Ok(passage.len() as f32 - 20.0),
-            tokens: 4,
-            truncated: false,
-            cached: false,
-        };
+        let pair = |passage: &String| PairScore::new(Ok(passage.len() as f32 - 20.0), 4);
         Ok(SetScores {
             query_truncated: false,
             pairs: request.passages.iter().map(pair).collect(),

@@ -55,6 +55,7 @@ fn assemble(source: &str, passage: &str, truncate: bool) {
         truncate,
         duplicate_similarity: Some(0.8),
         order: if truncate { Order::BestAtEdges } else { Order::BestFirst },
+        windows: true,
     };
     let assembler = Assembler::new(settings, Arc::new(Bytes)).expect("it was compiled before");
     let long = "é ".repeat(30);
