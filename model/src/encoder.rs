@@ -7,6 +7,7 @@ use crate::calibration;
 use crate::config::{self, ConfigError, ModelConfig};
 use crate::device::{Device, Precision};
 use crate::files::{self, FileError};
+use crate::head;
 use crate::layout::Layout;
 use crate::network::Network;
 use crate::packed::PackedBatch;
@@ -100,9 +101,28 @@ impl CrossEncoder {
     ///
     /// The weights may be float32, float16 or bfloat16; they are computed with in `precision`. For int8, they may be
     /// int8 already ([`crate::quantize`]).
+    ///
+    /// # Errors
+    /// The directory does not hold a model with one label that can be run.
     pub fn load(dir: &Path, device: &Device, precision: Precision) -> Result<Self, LoadError> {
+        Self::load_label(dir, device, precision, None)
+    }
+
+    /// As [`CrossEncoder::load`], for models with several labels: the logit of a pair is then the log-odds of `label`,
+    /// a name of `id2label` or else an index, against all others: `l - ln(Σ exp(others))`. Its sigmoid is the
+    /// label's softmax.
+    ///
+    /// # Errors
+    /// There is no such label, or there are several and `label` is `None`; and all of [`CrossEncoder::load`].
+    pub fn load_label(
+        dir: &Path,
+        device: &Device,
+        precision: Precision,
+        label: Option<&str>,
+    ) -> Result<Self, LoadError> {
         let config_json = files::read(dir, files::CONFIG)?;
-        let config = ModelConfig::parse(dir, &config_json)?;
+        let mut config = ModelConfig::parse(dir, &config_json)?;
+        config.labels.choose(&dir.join(files::CONFIG), label)?;
         let tokenizer_json = files::read(dir, files::TOKENIZER)?;
         let weights = Weights::open(dir)?;
         let tokens_max = config::tokens_max(dir, &config)?;
@@ -152,6 +172,11 @@ impl CrossEncoder {
         &self.name
     }
 
+    /// The label whose log-odds its scores are; `None` where the model has one only.
+    pub fn label(&self) -> Option<&str> {
+        self.config.labels.chosen_name()
+    }
+
     /// Where it runs.
     pub fn device(&self) -> &Device {
         &self.device
@@ -181,7 +206,10 @@ impl CrossEncoder {
         let logits = data.try_to_vec::<f32>().map_err(|error| {
             self.failed(ExecutionError::WithContext { reason: error.to_string() })
         })?;
-        Ok(layout.in_batch_order(&logits))
+        let labels = &self.config.labels;
+        let pairs = logits.chunks_exact(labels.names().len());
+        let scores: Vec<f32> = pairs.map(|logits| head::score(logits, labels.chosen())).collect();
+        Ok(layout.in_batch_order(&scores))
     }
 
     fn failed(&self, source: ExecutionError) -> ScoreError {

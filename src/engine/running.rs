@@ -67,7 +67,8 @@ impl Engine {
     pub fn start(model: &Model, settings: &Settings) -> Result<Self, StartError> {
         let device =
             Device::open_with(settings.backend, settings.kernels).map_err(StartError::Device)?;
-        let encoder = CrossEncoder::load(&model.directory, &device, settings.precision)
+        let (directory, label) = (&model.directory, model.label.as_deref());
+        let encoder = CrossEncoder::load_label(directory, &device, settings.precision, label)
             .map_err(StartError::Model)?;
         let available = encoder.tokens_max();
         let tokens_max = settings.tokens_max.unwrap_or(available);
@@ -76,8 +77,7 @@ impl Engine {
         }
         let query_tokens_max = query_tokens_max(settings.query_tokens_max, tokens_max);
         let limits = TokenLimits { tokens_max, query_tokens_max };
-        let tokenizer =
-            PairTokenizer::load(&model.directory, limits).map_err(StartError::Tokenizer)?;
+        let tokenizer = PairTokenizer::load(directory, limits).map_err(StartError::Tokenizer)?;
         let (id, revision) = match &model.name {
             Some(ModelName { id, revision }) => (id.clone(), revision.clone()),
             None => (encoder.name().to_owned(), encoder.revision().to_owned()),
@@ -94,6 +94,7 @@ impl Engine {
         tracing::info!(
             model = model.id,
             revision = model.revision,
+            label = encoder.label(),
             device = device.name(),
             replicas = sizes.replicas,
             tokenizers,
@@ -124,7 +125,7 @@ impl Engine {
         let channels = Channels { parts, events, batches: into_batches };
         let dispatcher = Dispatcher::new(channels, sizes);
         threads.push(spawn("dispatcher".to_owned(), move || dispatcher.run())?);
-        let keyer = Keyer::new(&model);
+        let keyer = Keyer::new(&model, encoder.label());
         let more = tokenizers::start(tokenizers, &tokenizer, &keyer, &sets, &into_parts);
         threads.extend(more.map_err(StartError::Thread)?);
         Ok(Self { model, encoder, tokenizer, replicas: count, sets: Some(into_sets), threads })
@@ -155,6 +156,10 @@ impl Engine {
 impl Scorer for Engine {
     fn model(&self) -> &ModelIdentity {
         &self.model
+    }
+
+    fn label(&self) -> Option<&str> {
+        self.encoder.label()
     }
 
     async fn score(&self, request: ScoreRequest) -> Result<SetScores, EngineError> {

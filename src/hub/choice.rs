@@ -10,6 +10,8 @@ use crate::engine::{Model, ModelName};
 pub struct Choice {
     /// Where it comes from.
     pub source: Source,
+    /// Of a model with several labels, the one that is ranked by: its name, or else its index.
+    pub label: Option<String>,
     /// The content that it must have ([`super::sha256`]), in hexadecimal.
     pub sha256: Option<String>,
     /// Whether and how its scores are proven.
@@ -62,7 +64,7 @@ impl Choice {
         if let Some(expected) = &self.sha256 {
             verify(&model.directory, expected)?;
         }
-        Ok(model)
+        Ok(Model { label: self.label.clone(), ..model })
     }
 }
 
@@ -86,6 +88,7 @@ impl SelfTest {
 impl From<Snapshot> for Model {
     fn from(snapshot: Snapshot) -> Self {
         let Snapshot { id, commit, directory } = snapshot;
-        Self { directory, name: Some(ModelName { id: id.to_string(), revision: commit }) }
+        let name = ModelName { id: id.to_string(), revision: commit };
+        Self { name: Some(name), ..Self::at(directory) }
     }
 }

@@ -9,6 +9,7 @@
 mod activation;
 pub(crate) mod common;
 mod fields;
+mod labels;
 mod modules;
 mod network;
 
@@ -19,6 +20,7 @@ use crate::files::{self, FileError};
 pub(crate) use activation::Activation;
 pub(crate) use common::quantization;
 pub(crate) use fields::Fields;
+pub(crate) use labels::Labels;
 pub(crate) use network::{
     Biases, Distances, HeadActivation, ModelConfig, NormPlace, Pooling, Stage, StageNorm,
 };
@@ -77,6 +79,27 @@ pub enum ConfigError {
         /// What it holds, shortened.
         value: String,
     },
+    /// A model with several labels gives several scores, and nobody says by which to rank.
+    #[error(
+        "{}: the model has several labels: {labels}; name the one to rank by, as model.label or with --label",
+        .path.display()
+    )]
+    NoLabel {
+        /// The file.
+        path: PathBuf,
+        /// Its labels, with their numbers.
+        labels: String,
+    },
+    /// None of its labels is called so.
+    #[error("{}: label {asked:?} does not exist; there are {labels}", .path.display())]
+    UnknownLabel {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        asked: String,
+        /// Its labels, with their numbers.
+        labels: String,
+    },
 }
 
 // === impl ModelConfig ===
@@ -90,7 +113,7 @@ impl ModelConfig {
     /// Checks the text of the file, and what else `dir` says of the network.
     pub(crate) fn parse(dir: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
         let (mut config, has_head) = Self::parse_file(&dir.join(files::CONFIG), bytes)?;
-        modules::check_settings(dir)?;
+        modules::check_settings(dir, &config.labels)?;
         if has_head {
             return Ok(config);
         }
@@ -104,13 +127,15 @@ impl ModelConfig {
         let (architecture, has_head) = arch::of(&mut fields)?;
         common::off(&mut fields)?;
         let quantized = common::quantized(&mut fields)?;
-        if has_head {
-            common::one_label(&mut fields)?;
+        let labels = if has_head {
+            Labels::read(&mut fields)?
         } else {
-            // Labels of a head that is not there.
+            // Those of a head that is not there.
             ["id2label", "num_labels"].iter().for_each(|field| drop(fields.take(field)));
-        }
-        common::sentence_transformers(&mut fields)?;
+            Labels::one()
+        };
+        common::exclusive(&mut fields, &labels)?;
+        common::sentence_transformers(&mut fields, &labels)?;
         let mut config = (architecture.read)(&mut fields)?;
         if !config.hidden_size.is_multiple_of(config.heads) {
             return Err(fields.unsupported(
@@ -121,8 +146,21 @@ impl ModelConfig {
         }
         fields.finish(common::HARMLESS)?;
         config.quantized = quantized;
+        if let Some(last) = config.head.last_mut() {
+            last.outputs = labels.names().len();
+        }
+        config.labels = labels;
         Ok((config, has_head))
     }
+}
+
+/// What the outputs of a model directory's network are called, in their order. Where there are several,
+/// [`crate::CrossEncoder::load_label`] must be told which one the score is about.
+///
+/// # Errors
+/// The directory does not hold a model that is run here.
+pub fn labels(dir: &Path) -> Result<Vec<String>, ConfigError> {
+    Ok(ModelConfig::read(dir)?.labels.names().to_vec())
 }
 
 /// Tokens of a pair that both the position table and the tokenizer's author allow.

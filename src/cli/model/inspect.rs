@@ -56,7 +56,7 @@ fn described(model: &Model) -> Result<String, HubError> {
     }
     line("directory", directory.display().to_string());
     line("architecture", texts(&config["architectures"]));
-    line("labels", labels(&config));
+    line("labels", labels(directory));
     line("runs here", runs(directory));
     match Weights::read(directory) {
         Ok(weights) => {
@@ -86,13 +86,16 @@ fn texts(value: &Value) -> String {
     if texts.is_empty() { "not stated".to_owned() } else { texts.join(", ") }
 }
 
-fn labels(config: &Value) -> String {
-    match config["id2label"].as_object() {
-        Some(labels) => {
-            let names: Vec<&str> = labels.values().filter_map(Value::as_str).collect();
-            format!("{}: {}", names.len(), names.join(", "))
+/// In the order of their numbers; where there are several, one must be chosen to rank by.
+fn labels(directory: &Path) -> String {
+    match crossrank_model::labels(directory) {
+        Ok(names) if names.len() > 1 => {
+            let count = names.len();
+            format!("{count}: {}; model.label (--label) chooses one to rank by", names.join(", "))
         }
-        None => "not stated".to_owned(),
+        Ok(names) => format!("1: {}", names.join(", ")),
+        // Why not stands below.
+        Err(_) => "unknown".to_owned(),
     }
 }
 
@@ -103,10 +106,10 @@ fn runs(directory: &Path) -> String {
         Ok(device) => device,
         Err(error) => return told(&error),
     };
+    // Whichever label is chosen later: the first is always there.
+    let load = |precision| CrossEncoder::load_label(directory, &device, precision, Some("0"));
     // Weights that are int8 already do not load as float32.
-    let loaded = CrossEncoder::load(directory, &device, Precision::F32).or_else(|error| {
-        CrossEncoder::load(directory, &device, Precision::Int8).map_err(|_| error)
-    });
+    let loaded = load(Precision::F32).or_else(|error| load(Precision::Int8).map_err(|_int8| error));
     match loaded {
         Ok(encoder) => format!("yes, pairs of {} tokens at most", encoder.tokens_max()),
         Err(error) => told(&error),

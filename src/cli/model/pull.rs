@@ -29,6 +29,9 @@ pub(in crate::cli) struct Arguments {
     /// model.path or --model.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Of a model with several labels, the one to test: its name in config.json's id2label, or else its index.
+    #[arg(long, value_name = "LABEL")]
+    label: Option<String>,
     /// A file of scores that the model must give; tools/expected_scores.py writes one.
     #[arg(long, value_name = "FILE")]
     expected: Option<PathBuf>,
@@ -73,6 +76,7 @@ impl Arguments {
     fn settings(&self) -> Result<config::Reranking, config::Errors> {
         let mut sources = self.config.sources(&ModelArguments {
             revision: self.revision.clone(),
+            label: self.label.clone(),
             expected: self.expected.clone(),
             backend: self.backend.clone(),
             precision: self.precision.clone(),
