@@ -126,6 +126,7 @@ impl CrossEncoder {
         let tokenizer_json = files::read(dir, files::TOKENIZER)?;
         let weights = Weights::open(dir)?;
         let tokens_max = config::tokens_max(dir, &config)?;
+        let also = config::also_deciding(dir, &config)?;
         let calibration = match (precision, config.quantized) {
             (Precision::F32, true) => return Err(LoadError::Quantized(dir.to_path_buf())),
             (Precision::F32, false) | (Precision::Int8, true) => None,
@@ -133,8 +134,7 @@ impl CrossEncoder {
         };
         Ok(Self {
             network: Network::load(&config, weights, device, calibration.as_ref())?,
-            revision: files::revision(dir, &config_json, &tokenizer_json, &config.module_files)?
-                .into(),
+            revision: files::revision(dir, &config_json, &tokenizer_json, &also)?.into(),
             tokens_max,
             config,
             device: device.clone(),

@@ -30,6 +30,7 @@ mod scorer;
 mod settings;
 mod tokenizers;
 
+pub use crossrank_model::deciding_files;
 pub use error::{EngineError, StartError};
 pub use running::Engine;
 pub use scorer::{

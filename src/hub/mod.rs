@@ -214,8 +214,11 @@ impl Progress for Unseen {
     fn advance(&self, _bytes: u64) {}
 }
 
-/// SHA-256 of the files of a model directory that decide its scores, in hexadecimal:
-/// `cat config.json tokenizer.json model.safetensors | sha256sum` says the same. It is what `model.sha256` pins.
+/// SHA-256 of the files of a model directory that decide its scores, in hexadecimal. It is what `model.sha256` pins.
+///
+/// `cat config.json tokenizer.json model.safetensors | sha256sum` says the same of most models. Where there are
+/// modules, modules.json and the files of its folders follow, and sentence_bert_config.json; with modules, or where it
+/// shortens pairs or leaves out token types, tokenizer_config.json does too.
 ///
 /// # Errors
 /// One of them cannot be read.

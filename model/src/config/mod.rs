@@ -163,6 +163,34 @@ pub fn labels(dir: &Path) -> Result<Vec<String>, ConfigError> {
     Ok(ModelConfig::read(dir)?.labels.names().to_vec())
 }
 
+/// Names of the files that decide the scores of a model directory, in the order of
+/// [`crate::CrossEncoder::revision`]: config.json, tokenizer.json, model.safetensors, and what else there is.
+///
+/// # Errors
+/// The directory does not hold a model that is run here.
+pub fn deciding_files(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let config = ModelConfig::read(dir)?;
+    let always = [files::CONFIG, files::TOKENIZER, files::WEIGHTS].map(PathBuf::from);
+    Ok(always.into_iter().chain(also_deciding(dir, &config)?).collect())
+}
+
+/// Those beside config.json, tokenizer.json and model.safetensors. tokenizer_config.json nearly always repeats what
+/// they say; it counts where it does not, or with modules, which have no other place to say how they read a text.
+pub(crate) fn also_deciding(dir: &Path, config: &ModelConfig) -> Result<Vec<PathBuf>, ConfigError> {
+    let mut names = config.module_files.clone();
+    let has_modules = !names.is_empty();
+    let shortens = tokens_max(dir, config)? < config.positions;
+    let drops_types = config.types > 1 && !gives_types(dir)?;
+    let is_there = |name: &str| dir.join(name).is_file();
+    if has_modules && is_there(files::SENTENCE_BERT) {
+        names.push(files::SENTENCE_BERT.into());
+    }
+    if shortens || drops_types || (has_modules && is_there(files::TOKENIZER_CONFIG)) {
+        names.push(files::TOKENIZER_CONFIG.into());
+    }
+    Ok(names)
+}
+
 /// Tokens of a pair that both the position table and the tokenizer's author allow.
 pub(crate) fn tokens_max(dir: &Path, config: &ModelConfig) -> Result<usize, ConfigError> {
     let Some(bytes) = files::read_optional(dir, files::TOKENIZER_CONFIG)? else {
