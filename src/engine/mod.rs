@@ -20,6 +20,7 @@ mod dispatcher;
 mod error;
 mod forecast;
 mod key;
+mod memory;
 mod open_set;
 mod packer;
 mod queue;
@@ -32,6 +33,7 @@ mod tokenizers;
 
 pub use crossrank_model::deciding_files;
 pub use error::{EngineError, StartError};
+pub use memory::Memory;
 pub use running::Engine;
 pub use scorer::{
     Deadline, Late, ModelIdentity, PairError, PairScore, ScoreRequest, Scorer, SetScores,

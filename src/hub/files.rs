@@ -13,7 +13,7 @@ use crate::engine::deciding_files;
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
-const WEIGHTS: &str = "model.safetensors";
+pub(super) const WEIGHTS: &str = "model.safetensors";
 /// The parts of a sentence-transformers model that has more than an encoder, and their folders.
 pub(super) const MODULES: &str = "modules.json";
 /// The model card.
@@ -54,12 +54,16 @@ pub(super) fn small(present: &[String]) -> Vec<String> {
     wanted.filter(|name| present.iter().any(|file| file == name)).map(str::to_owned).collect()
 }
 
-/// Of the files that a model has, those of its modules, then its weights: a snapshot with weights is whole.
-pub(super) fn large(present: &[String], modules: &[String]) -> Vec<String> {
-    let of_modules =
-        modules.iter().flat_map(|folder| OF_MODULE.map(|name| format!("{folder}/{name}")));
-    let wanted = of_modules.chain([WEIGHTS.to_owned()]);
+/// Of the files that a model has, those of its modules.
+pub(super) fn of_modules(present: &[String], modules: &[String]) -> Vec<String> {
+    let wanted = modules.iter().flat_map(|folder| OF_MODULE.map(|name| format!("{folder}/{name}")));
     wanted.filter(|name| present.contains(name)).collect()
+}
+
+/// `config.json` of this directory, as far as it can be read.
+pub(super) fn config(directory: &Path) -> serde_json::Value {
+    let text = fs::read(directory.join(CONFIG)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 /// # Errors

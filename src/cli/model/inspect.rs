@@ -5,11 +5,10 @@ use clap::Args;
 use crossrank_model::{Backend, CrossEncoder, Device, Precision};
 use serde_json::Value;
 
-use super::weights::Weights;
 use super::{megabytes, print};
 use crate::cli::CliError;
 use crate::engine::Model;
-use crate::hub::{self, Hub, HubError, ModelId, Revision, SelfTest, Settings, Snapshot};
+use crate::hub::{self, Hub, HubError, ModelId, Revision, SelfTest, Settings, Snapshot, Weights};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

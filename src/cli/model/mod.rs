@@ -4,7 +4,6 @@ mod inspect;
 mod list;
 mod pull;
 mod quantize;
-mod weights;
 
 use std::io::{self, Write};
 

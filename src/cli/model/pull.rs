@@ -49,7 +49,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     ModelId::new(&arguments.id).map_err(HubError::from).map_err(CliError::Hub)?;
     let settings = arguments.settings()?;
     let logs = telemetry::init(&settings.telemetry).map_err(CliError::Telemetry)?;
-    let model = models::obtain(settings.model.clone(), &logs).await?;
+    let model = models::obtain(settings.model.clone(), &settings.engine, &logs).await?;
     let directory = model.directory.display();
     let revision = model.name.as_ref().map_or("", |name| name.revision.as_str());
     print(&format!("model      {} at {revision}\ndirectory  {directory}\n", arguments.id))?;
