@@ -200,6 +200,17 @@ impl CrossEncoder {
         lengths.into_iter().map(pair).sum()
     }
 
+    /// Bytes of activations, about, while a batch with so many tokens is scored: what goes into a layer and its
+    /// residual, and the widest of what it makes of them.
+    pub fn activation_bytes(&self, tokens: usize) -> u64 {
+        let ModelConfig { hidden_size, intermediate_size, gated, .. } = self.config;
+        let inner = if gated { 2 * intermediate_size } else { intermediate_size };
+        // Query, key, value and context, or what stands between the halves of the feed-forward block.
+        let widest = (4 * hidden_size).max(inner);
+        let numbers = tokens.saturating_mul(2 * hidden_size + widest);
+        (numbers as u64).saturating_mul(size_of::<f32>() as u64)
+    }
+
     fn score_laid_out(&self, layout: &Layout) -> Result<Vec<f32>, ScoreError> {
         let logits = self.network.forward(layout);
         let data = logits.try_into_data().map_err(|source| self.failed(source))?;
@@ -262,6 +273,7 @@ mod tests {
         let pair = |tokens: usize| 2 * tokens * (linears + 4 * tokens * 32);
         assert_eq!(encoder.operations([10, 3]), (pair(10) + pair(3)) as f64);
         assert_eq!(encoder.operations([]), 0.0);
+        assert_eq!(encoder.activation_bytes(10), 10 * (2 * 32 + 4 * 32) * 4);
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub struct Engine {
     encoder: CrossEncoder,
     tokenizer: PairTokenizer,
     replicas: usize,
+    batch_tokens_max: usize,
     /// `None` only while being dropped.
     sets: Option<async_channel::Sender<Incoming>>,
     threads: Vec<JoinHandle<()>>,
@@ -120,7 +121,7 @@ impl Engine {
             batch_tokens_max: sizes.batch_tokens_max,
             pinned_to: settings.pin_threads.then_some(cores),
         };
-        let count = replicas.count;
+        let (count, batch_tokens_max) = (replicas.count, replicas.batch_tokens_max);
         let mut threads = replicas.start(&batches, &into_events)?;
         let channels = Channels { parts, events, batches: into_batches };
         let dispatcher = Dispatcher::new(channels, sizes);
@@ -128,7 +129,8 @@ impl Engine {
         let keyer = Keyer::new(&model, encoder.label());
         let more = tokenizers::start(tokenizers, &tokenizer, &keyer, &sets, &into_parts);
         threads.extend(more.map_err(StartError::Thread)?);
-        Ok(Self { model, encoder, tokenizer, replicas: count, sets: Some(into_sets), threads })
+        let (replicas, sets) = (count, Some(into_sets));
+        Ok(Self { model, encoder, tokenizer, replicas, batch_tokens_max, sets, threads })
     }
 
     /// What computes.
@@ -147,6 +149,11 @@ impl Engine {
     }
 
     /// Nominal operations of scoring pairs of these numbers of tokens: see
+    /// Bytes of activations, about, while all replicas score ([`CrossEncoder::activation_bytes`]).
+    pub fn activation_bytes(&self) -> u64 {
+        self.encoder.activation_bytes(self.batch_tokens_max) * self.replicas as u64
+    }
+
     /// [`CrossEncoder::operations`].
     pub fn operations(&self, tokens: impl IntoIterator<Item = usize>) -> f64 {
         self.encoder.operations(tokens)
