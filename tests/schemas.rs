@@ -219,6 +219,7 @@ fn answer(set: CandidateSet, logits: &[Option<f32>], full: bool) -> RerankedCont
         model: Model {
             id: "m".to_owned(),
             revision: full.then(|| "1".to_owned()),
+            label: full.then(|| "entailment".to_owned()),
             precision: "f32".to_owned(),
             backend: "flex".to_owned(),
         },

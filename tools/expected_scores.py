@@ -4,10 +4,12 @@
     pip install sentence-transformers
     tools/expected_scores.py owner/model --revision COMMIT > expected.json
     tools/expected_scores.py ./directory --sets sets.jsonl > expected.json
+    tools/expected_scores.py owner/nli-model --label entailment > expected.json
 
 The pairs are those of a few built-in sets, or of candidate sets (one JSON object a line, as for
 `crossrank rerank`). The scores are raw logits in float32 on the CPU: no sigmoid, whatever the model's
-own activation is. Pairs that the model cuts are left out, so that a difference is never one of limits.
+own activation is; of a model with several labels, the log-odds of the given one against all others.
+Pairs that the model cuts are left out, so that a difference is never one of limits.
 """
 
 import argparse
@@ -47,6 +49,25 @@ def candidate_sets(path, limit):
             yield record["query"], [candidate["text"] for candidate in record["candidates"]]
 
 
+def chosen_label(model, asked):
+    """Index and name of the label with this name, or else with this index; None of a model with one label."""
+    names = [str(model.config.id2label[index]) for index in range(model.num_labels)]
+    if len(names) == 1:
+        return None
+    known = ", ".join(f"{index} {name!r}" for index, name in enumerate(names))
+    if asked in names:
+        return names.index(asked), asked
+    if asked is not None and asked.isdecimal() and int(asked) < len(names):
+        return int(asked), names[int(asked)]
+    sys.exit(f"choose one of the model's labels with --label: {known}")
+
+
+def log_odds(logits, label):
+    """Of one label against all others."""
+    others = torch.cat([logits[:, :label], logits[:, label + 1 :]], dim=1)
+    return logits[:, label] - torch.logsumexp(others, dim=1)
+
+
 def main():
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -55,11 +76,13 @@ def main():
     arguments.add_argument("--revision", help="branch, tag or commit")
     arguments.add_argument("--sets", help="candidate sets, one JSON object a line")
     arguments.add_argument("--limit", type=int, default=10, help="sets to take at most (default: 10)")
+    arguments.add_argument("--label", help="of several labels, the one to score: its name, or else its index")
     given = arguments.parse_args()
 
     torch.manual_seed(0)
     model = CrossEncoder(given.model, revision=given.revision, device="cpu")
     model.eval()
+    label = chosen_label(model, given.label)
     # The older name is deprecated where the newer one exists.
     longest = model.max_seq_length if hasattr(model, "max_seq_length") else model.max_length
     tokenizer = model.tokenizer
@@ -73,14 +96,15 @@ def main():
             continue
         pairs = [(query, passage) for passage in passages]
         logits = model.predict(pairs, activation_fn=torch.nn.Identity(), convert_to_numpy=True)
-        if logits.ndim != 1:
-            sys.exit(f"{given.model} has {logits.shape[1]} labels; a reranker has one")
+        if label is not None:
+            logits = log_odds(torch.from_numpy(logits).double(), label[0])
         expected.append(
             {
                 "models": [given.model],
                 "source": source,
                 "query": query,
                 "passages": passages,
+                **({} if label is None else {"label": label[1]}),
                 "logits": [float(logit) for logit in logits],
             }
         )

@@ -7,6 +7,7 @@ use crate::calibration;
 use crate::config::{self, ConfigError, ModelConfig};
 use crate::device::{Device, Precision};
 use crate::files::{self, FileError};
+use crate::head;
 use crate::layout::Layout;
 use crate::network::Network;
 use crate::packed::PackedBatch;
@@ -100,12 +101,32 @@ impl CrossEncoder {
     ///
     /// The weights may be float32, float16 or bfloat16; they are computed with in `precision`. For int8, they may be
     /// int8 already ([`crate::quantize`]).
+    ///
+    /// # Errors
+    /// The directory does not hold a model with one label that can be run.
     pub fn load(dir: &Path, device: &Device, precision: Precision) -> Result<Self, LoadError> {
+        Self::load_label(dir, device, precision, None)
+    }
+
+    /// As [`CrossEncoder::load`], for models with several labels: the logit of a pair is then the log-odds of `label`,
+    /// a name of `id2label` or else an index, against all others: `l - ln(Σ exp(others))`. Its sigmoid is the
+    /// label's softmax.
+    ///
+    /// # Errors
+    /// There is no such label, or there are several and `label` is `None`; and all of [`CrossEncoder::load`].
+    pub fn load_label(
+        dir: &Path,
+        device: &Device,
+        precision: Precision,
+        label: Option<&str>,
+    ) -> Result<Self, LoadError> {
         let config_json = files::read(dir, files::CONFIG)?;
-        let config = ModelConfig::parse(dir, &config_json)?;
+        let mut config = ModelConfig::parse(dir, &config_json)?;
+        config.labels.choose(&dir.join(files::CONFIG), label)?;
         let tokenizer_json = files::read(dir, files::TOKENIZER)?;
         let weights = Weights::open(dir)?;
         let tokens_max = config::tokens_max(dir, &config)?;
+        let also = config::also_deciding(dir, &config)?;
         let calibration = match (precision, config.quantized) {
             (Precision::F32, true) => return Err(LoadError::Quantized(dir.to_path_buf())),
             (Precision::F32, false) | (Precision::Int8, true) => None,
@@ -113,8 +134,7 @@ impl CrossEncoder {
         };
         Ok(Self {
             network: Network::load(&config, weights, device, calibration.as_ref())?,
-            revision: files::revision(dir, &config_json, &tokenizer_json, &config.module_files)?
-                .into(),
+            revision: files::revision(dir, &config_json, &tokenizer_json, &also)?.into(),
             tokens_max,
             config,
             device: device.clone(),
@@ -152,6 +172,11 @@ impl CrossEncoder {
         &self.name
     }
 
+    /// The label whose log-odds its scores are; `None` where the model has one only.
+    pub fn label(&self) -> Option<&str> {
+        self.config.labels.chosen_name()
+    }
+
     /// Where it runs.
     pub fn device(&self) -> &Device {
         &self.device
@@ -175,13 +200,27 @@ impl CrossEncoder {
         lengths.into_iter().map(pair).sum()
     }
 
+    /// Bytes of activations, about, while a batch with so many tokens is scored: what goes into a layer and its
+    /// residual, and the widest of what it makes of them.
+    pub fn activation_bytes(&self, tokens: usize) -> u64 {
+        let ModelConfig { hidden_size, intermediate_size, gated, .. } = self.config;
+        let inner = if gated { 2 * intermediate_size } else { intermediate_size };
+        // Query, key, value and context, or what stands between the halves of the feed-forward block.
+        let widest = (4 * hidden_size).max(inner);
+        let numbers = tokens.saturating_mul(2 * hidden_size + widest);
+        (numbers as u64).saturating_mul(size_of::<f32>() as u64)
+    }
+
     fn score_laid_out(&self, layout: &Layout) -> Result<Vec<f32>, ScoreError> {
         let logits = self.network.forward(layout);
         let data = logits.try_into_data().map_err(|source| self.failed(source))?;
         let logits = data.try_to_vec::<f32>().map_err(|error| {
             self.failed(ExecutionError::WithContext { reason: error.to_string() })
         })?;
-        Ok(layout.in_batch_order(&logits))
+        let labels = &self.config.labels;
+        let pairs = logits.chunks_exact(labels.names().len());
+        let scores: Vec<f32> = pairs.map(|logits| head::score(logits, labels.chosen())).collect();
+        Ok(layout.in_batch_order(&scores))
     }
 
     fn failed(&self, source: ExecutionError) -> ScoreError {
@@ -234,6 +273,7 @@ mod tests {
         let pair = |tokens: usize| 2 * tokens * (linears + 4 * tokens * 32);
         assert_eq!(encoder.operations([10, 3]), (pair(10) + pair(3)) as f64);
         assert_eq!(encoder.operations([]), 0.0);
+        assert_eq!(encoder.activation_bytes(10), 10 * (2 * 32 + 4 * 32) * 4);
     }
 
     #[test]

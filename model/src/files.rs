@@ -89,12 +89,12 @@ pub(crate) fn read_module(dir: &Path, file: &Path) -> Result<Vec<u8>, FileError>
 
 /// What identifies a model: equal for equal files, wherever they lie.
 ///
-/// `cat config.json tokenizer.json model.safetensors | sha256sum` gives the same; with modules, their files follow.
+/// `cat config.json tokenizer.json model.safetensors | sha256sum` gives the same; what else decides scores follows.
 pub(crate) fn revision(
     dir: &Path,
     config: &[u8],
     tokenizer: &[u8],
-    modules: &[PathBuf],
+    also: &[PathBuf],
 ) -> Result<String, FileError> {
     let (path, mut weights) = open(dir, WEIGHTS)?;
     let mut digest = Sha256::new().chain_update(config).chain_update(tokenizer);
@@ -102,8 +102,8 @@ pub(crate) fn revision(
     {
         return Err(FileError::Unreadable { path, source });
     }
-    for module in modules {
-        digest.update(read_module(dir, module)?);
+    for file in also {
+        digest.update(read_module(dir, file)?);
     }
     let hex: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("sha256:{hex}"))

@@ -24,7 +24,7 @@ mod stored;
 mod tokenizer;
 mod weights;
 
-pub use config::ConfigError;
+pub use config::{ConfigError, deciding_files, labels};
 pub use device::{Backend, Device, DeviceError, Kernels, Precision};
 pub use encoder::{CrossEncoder, LoadError, ScoreError};
 pub use files::FileError;

@@ -114,8 +114,8 @@ impl Network {
         })
     }
 
-    /// Returns logits, `[pairs]`, in computed order.
-    pub(crate) fn forward(&self, layout: &Layout) -> Tensor<1> {
+    /// Returns logits, `[pairs, labels]`, in computed order.
+    pub(crate) fn forward(&self, layout: &Layout) -> Tensor<2> {
         let mut x = self.embeddings.forward(layout);
         for layer in &self.layers {
             x = layer.forward(x, layout);

@@ -26,14 +26,50 @@ fn pairs_of_odd_texts_agree_with_the_tokenizers_package() {
         let text = std::fs::read_to_string(fixture(name).join("tokens.json")).unwrap();
         let pairs: Vec<OddPair> = serde_json::from_str(&text).unwrap();
         assert!(pairs.len() > 10 && pairs.iter().any(|p| p.passage.len() * p.repeat >= 100_000));
-        for OddPair { query, passage, repeat, ids, types } in pairs {
-            let asked = tokenizer.query(&query).unwrap();
-            assert!(!asked.truncated, "{name}: {query:?}");
-            let pair = tokenizer.pair(&asked, &passage.repeat(repeat)).unwrap();
-            assert_eq!(pair.ids, ids, "{name}: {query:?}, {passage:?} times {repeat}");
-            assert_eq!(pair.types, types, "{name}: {query:?}, {passage:?} times {repeat}");
+        for expected in pairs {
+            agrees(name, &tokenizer, &expected);
         }
     }
+}
+
+#[track_caller]
+fn agrees(name: &str, tokenizer: &PairTokenizer, expected: &OddPair) {
+    let OddPair { query, passage, repeat, ids, types } = expected;
+    let asked = tokenizer.query(query).unwrap();
+    assert!(!asked.truncated, "{name}: {query:?}");
+    let pair = tokenizer.pair(&asked, &passage.repeat(*repeat)).unwrap();
+    assert_eq!(pair.ids, *ids, "{name}: {query:?}, {passage:?} times {repeat}");
+    assert_eq!(pair.types, *types, "{name}: {query:?}, {passage:?} times {repeat}");
+}
+
+/// As the tokenizer.json of XLM-RoBERTa and DeBERTa-v3 have one.
+#[test]
+fn a_normaliser_that_sentencepiece_compiled_agrees_with_the_tokenizers_package() {
+    #[derive(serde::Deserialize)]
+    struct Precompiled {
+        normalizer: Value,
+        pairs: Vec<OddPair>,
+    }
+    let name = "tiny-xlm-roberta";
+    let text = std::fs::read_to_string(fixture(name).join("precompiled.json")).unwrap();
+    let Precompiled { normalizer, pairs } = serde_json::from_str(&text).unwrap();
+    assert_eq!(normalizer["normalizers"][0]["type"], "Precompiled");
+    let copy = Copy::of(name).edit_json("tokenizer.json", |t| t["normalizer"] = normalizer);
+    let tokens_max = golden(name).tokens_max;
+    let limits = TokenLimits { tokens_max, query_tokens_max: 32 };
+    let compiled = PairTokenizer::load(&copy.dir, limits).unwrap();
+    for expected in &pairs {
+        agrees(name, &compiled, expected);
+    }
+    // Without it, the tokens are others.
+    let as_is =
+        Copy::of(name).edit_json("tokenizer.json", |t| t["normalizer"] = serde_json::Value::Null);
+    let as_is = PairTokenizer::load(&as_is.dir, limits).unwrap();
+    let differs = |pair: &&OddPair| {
+        let query = as_is.query(&pair.query).unwrap();
+        as_is.pair(&query, &pair.passage.repeat(pair.repeat)).unwrap().ids != pair.ids
+    };
+    assert!(pairs.iter().filter(differs).count() >= 5);
 }
 
 #[test]

@@ -25,6 +25,10 @@ pub(super) struct ModelArguments {
     /// Branch, tag or commit of a model of the hub.
     #[arg(long, value_name = "REVISION")]
     pub(super) revision: Option<String>,
+    /// Of a model with several labels, the one to rank by: its name in config.json's id2label, or else its index.
+    /// The score of a passage is then the label's softmax.
+    #[arg(long, value_name = "LABEL")]
+    pub(super) label: Option<String>,
     /// A file of scores that the model must give before anything is served; tools/expected_scores.py
     /// writes one.
     #[arg(long, value_name = "FILE")]
@@ -74,6 +78,7 @@ impl ModelArguments {
         [
             (self.model_key(), self.model.clone(), "--model"),
             ("model.revision", self.revision.clone(), "--revision"),
+            ("model.label", self.label.clone(), "--label"),
             ("model.expected", expected, "--expected"),
             ("model.backend", self.backend.clone(), "--backend"),
             ("model.precision", self.precision.clone(), "--precision"),

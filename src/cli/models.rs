@@ -1,14 +1,19 @@
 use crate::cli::{CliError, progress};
-use crate::engine::{Model, Precision, Scorer};
-use crate::hub::{self, Choice, Proof};
+use crate::engine::{self, Backend, Memory, Model, Precision, Scorer};
+use crate::hub::{self, Choice, Demand, Proof};
 use crate::telemetry::Logs;
 
-/// The chosen model on this machine, with a progress bar where it is fetched.
-pub(super) async fn obtain(choice: Choice, logs: &Logs) -> Result<Model, CliError> {
+/// The chosen model on this machine, to be run as `engine` says, with a progress bar where it is fetched.
+pub(super) async fn obtain(
+    choice: Choice,
+    engine: &engine::Settings,
+    logs: &Logs,
+) -> Result<Model, CliError> {
+    let demand = demand(engine);
     let bar = progress::download();
     logs.keep_clear_of(bar.bar().clone());
     let obtained = tokio::task::spawn_blocking(move || {
-        let obtained = choice.obtain(&bar);
+        let obtained = choice.obtain(demand, &bar);
         bar.bar().finish_and_clear();
         obtained
     });
@@ -20,6 +25,17 @@ pub(super) async fn obtain(choice: Choice, logs: &Logs) -> Result<Model, CliErro
         tracing::info!(model = name.id, revision, %directory, "model found");
     }
     Ok(model)
+}
+
+/// `None` where weights are in a GPU's memory, or the system does not say what there is.
+fn demand(engine: &engine::Settings) -> Option<Demand> {
+    match engine.backend {
+        Backend::Flex | Backend::NdArray => {
+            let memory = Memory::of_this_process()?;
+            Some(Demand { precision: engine.precision, memory })
+        }
+        Backend::Wgpu => None,
+    }
 }
 
 /// Compares the model's scores with those that it is known to give. `None` where there are none, or they are not to

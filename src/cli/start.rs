@@ -36,7 +36,7 @@ pub(super) async fn reranker(
     counts: Arc<Counts>,
     logs: &Logs,
 ) -> Result<(Reranker<Engine>, Option<Proof>), CliError> {
-    let model = models::obtain(settings.model.clone(), logs).await?;
+    let model = models::obtain(settings.model.clone(), &settings.engine, logs).await?;
     let (choice, precision) = (settings.model.clone(), settings.engine.precision);
     let started_from = model.clone();
     // Reading weights and warming up block for seconds.

@@ -22,6 +22,10 @@ impl Given<'_> {
                 text if text.trim().is_empty() => Err("is empty".to_owned()),
                 text => Ok(ValueKind::String(text)),
             },
+            Kind::Label => match self {
+                Self::Toml(DeValue::Integer(_)) => Ok(ValueKind::String(self.whole()?.to_string())),
+                other => other.of(Kind::Text),
+            },
             Kind::Verbatim => self.text().map(ValueKind::String),
             Kind::Toggle => self.toggle().map(ValueKind::Boolean),
             Kind::Whole(min, max) => match self.whole()? {
@@ -102,6 +106,7 @@ impl Kind {
     pub(super) fn described(self) -> String {
         match self {
             Self::Text | Self::Verbatim | Self::Secret => "text, in quotes in a file".to_owned(),
+            Self::Label => "text, in quotes in a file, or a whole number".to_owned(),
             Self::Toggle => "true or false".to_owned(),
             Self::Whole(min, max) => format!("a whole number from {min} to {max}"),
             Self::Fraction => "a number from 0 to 1".to_owned(),

@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Text,
     /// Any text, line ends and spaces included.
     Verbatim,
+    /// Text that is not empty, or a whole number.
+    Label,
     /// Text that is never printed.
     Secret,
     /// `true` or `false`.
@@ -76,6 +78,7 @@ pub(super) const KEYS: &[Key] = &[
     key("model.id", Kind::Text),
     key("model.revision", Kind::Text),
     key("model.path", Kind::Text),
+    key("model.label", Kind::Label),
     key("model.sha256", Kind::Text),
     key("model.self_test", Kind::Toggle),
     key("model.self_test_tolerance", Kind::Fraction),

@@ -20,8 +20,8 @@ const CLIENT_PREFIX: &str = "KAFKA__CLIENT__";
 pub(super) const DEFAULTS_NAME: &str = "default.toml";
 const DEFAULTS: &str = include_str!("default.toml");
 /// What is said of one model and holds for no other.
-const OF_ONE_MODEL: [&str; 5] =
-    ["model.id", "model.revision", "model.path", "model.sha256", "model.expected"];
+const OF_ONE_MODEL: [&str; 6] =
+    ["model.id", "model.revision", "model.path", "model.label", "model.sha256", "model.expected"];
 
 /// The sound values of one layer, ready to be merged.
 #[derive(Clone, Debug, Default)]

@@ -104,6 +104,7 @@ pub(super) struct Model {
     pub(super) id: Option<String>,
     pub(super) revision: Option<String>,
     pub(super) path: Option<PathBuf>,
+    pub(super) label: Option<String>,
     pub(super) sha256: Option<String>,
     pub(super) self_test: bool,
     pub(super) self_test_tolerance: Option<f32>,

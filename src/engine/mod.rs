@@ -20,6 +20,7 @@ mod dispatcher;
 mod error;
 mod forecast;
 mod key;
+mod memory;
 mod open_set;
 mod packer;
 mod queue;
@@ -31,7 +32,9 @@ mod settings;
 mod tokenizers;
 mod windows;
 
+pub use crossrank_model::deciding_files;
 pub use error::{EngineError, StartError};
+pub use memory::Memory;
 pub use running::Engine;
 pub use scorer::{
     Deadline, Late, ModelIdentity, PairError, PairScore, ScoreRequest, Scorer, SetScores, Windows,

@@ -50,6 +50,7 @@ pub struct Engine {
     encoder: CrossEncoder,
     tokenizer: PairTokenizer,
     replicas: usize,
+    batch_tokens_max: usize,
     /// `None` only while being dropped.
     sets: Option<async_channel::Sender<Incoming>>,
     threads: Vec<JoinHandle<()>>,
@@ -67,7 +68,8 @@ impl Engine {
     pub fn start(model: &Model, settings: &Settings) -> Result<Self, StartError> {
         let device =
             Device::open_with(settings.backend, settings.kernels).map_err(StartError::Device)?;
-        let encoder = CrossEncoder::load(&model.directory, &device, settings.precision)
+        let (directory, label) = (&model.directory, model.label.as_deref());
+        let encoder = CrossEncoder::load_label(directory, &device, settings.precision, label)
             .map_err(StartError::Model)?;
         let available = encoder.tokens_max();
         let tokens_max = settings.tokens_max.unwrap_or(available);
@@ -76,8 +78,7 @@ impl Engine {
         }
         let query_tokens_max = query_tokens_max(settings.query_tokens_max, tokens_max);
         let limits = TokenLimits { tokens_max, query_tokens_max };
-        let tokenizer =
-            PairTokenizer::load(&model.directory, limits).map_err(StartError::Tokenizer)?;
+        let tokenizer = PairTokenizer::load(directory, limits).map_err(StartError::Tokenizer)?;
         let (id, revision) = match &model.name {
             Some(ModelName { id, revision }) => (id.clone(), revision.clone()),
             None => (encoder.name().to_owned(), encoder.revision().to_owned()),
@@ -94,6 +95,7 @@ impl Engine {
         tracing::info!(
             model = model.id,
             revision = model.revision,
+            label = encoder.label(),
             device = device.name(),
             replicas = sizes.replicas,
             tokenizers,
@@ -119,12 +121,12 @@ impl Engine {
             batch_tokens_max: sizes.batch_tokens_max,
             pinned_to: settings.pin_threads.then_some(cores),
         };
-        let count = replicas.count;
+        let (count, batch_tokens_max) = (replicas.count, replicas.batch_tokens_max);
         let mut threads = replicas.start(&batches, &into_events)?;
         let channels = Channels { parts, events, batches: into_batches };
         let dispatcher = Dispatcher::new(channels, sizes);
         threads.push(spawn("dispatcher".to_owned(), move || dispatcher.run())?);
-        let keyer = Keyer::new(&model);
+        let keyer = Keyer::new(&model, encoder.label());
         let more = tokenizers::start(
             tokenizers,
             &tokenizer,
@@ -134,7 +136,8 @@ impl Engine {
             &into_parts,
         );
         threads.extend(more.map_err(StartError::Thread)?);
-        Ok(Self { model, encoder, tokenizer, replicas: count, sets: Some(into_sets), threads })
+        let (replicas, sets) = (count, Some(into_sets));
+        Ok(Self { model, encoder, tokenizer, replicas, batch_tokens_max, sets, threads })
     }
 
     /// What computes.
@@ -153,6 +156,11 @@ impl Engine {
     }
 
     /// Nominal operations of scoring pairs of these numbers of tokens: see
+    /// Bytes of activations, about, while all replicas score ([`CrossEncoder::activation_bytes`]).
+    pub fn activation_bytes(&self) -> u64 {
+        self.encoder.activation_bytes(self.batch_tokens_max) * self.replicas as u64
+    }
+
     /// [`CrossEncoder::operations`].
     pub fn operations(&self, tokens: impl IntoIterator<Item = usize>) -> f64 {
         self.encoder.operations(tokens)
@@ -162,6 +170,10 @@ impl Engine {
 impl Scorer for Engine {
     fn model(&self) -> &ModelIdentity {
         &self.model
+    }
+
+    fn label(&self) -> Option<&str> {
+        self.encoder.label()
     }
 
     async fn score(&self, request: ScoreRequest) -> Result<SetScores, EngineError> {

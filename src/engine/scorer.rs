@@ -10,6 +10,11 @@ pub trait Scorer: Send + Sync + 'static {
     /// The model that scores.
     fn model(&self) -> &ModelIdentity;
 
+    /// The label that its scores are about, where the model has several.
+    fn label(&self) -> Option<&str> {
+        None
+    }
+
     /// Scores every passage of `request`, or those that its [`Deadline`] leaves time for. Requests are
     /// begun in the order of their deadlines, and of the calls among those without. Dropping the future
     /// gives the set up: what is not being scored yet, and nobody else waits for, will not be.

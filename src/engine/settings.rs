@@ -10,6 +10,8 @@ pub struct Model {
     pub directory: PathBuf,
     /// What answers call it. `None`: by the directory's name and a hash of its files.
     pub name: Option<ModelName>,
+    /// Of a model with several labels, the one that is ranked by: its name, or else its index.
+    pub label: Option<String>,
 }
 
 /// What a model is called.
@@ -114,6 +116,6 @@ impl LongPassages {
 impl Model {
     /// The model in this directory, which is called after it.
     pub fn at(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), name: None }
+        Self { directory: directory.into(), name: None, label: None }
     }
 }

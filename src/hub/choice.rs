@@ -1,8 +1,10 @@
 use std::path::PathBuf;
 
 use super::expected::published;
-use super::{ExpectedError, ExpectedScores, Hub, HubError, ModelId, Progress, Revision, Settings};
-use super::{Snapshot, verify};
+use super::{
+    Demand, ExpectedError, ExpectedScores, Hub, HubError, ModelId, Progress, Revision, Settings,
+    Snapshot, verify,
+};
 use crate::engine::{Model, ModelName};
 
 /// Which model, and what proves that it is the right one. Already checked by `config`.
@@ -10,6 +12,8 @@ use crate::engine::{Model, ModelName};
 pub struct Choice {
     /// Where it comes from.
     pub source: Source,
+    /// Of a model with several labels, the one that is ranked by: its name, or else its index.
+    pub label: Option<String>,
     /// The content that it must have ([`super::sha256`]), in hexadecimal.
     pub sha256: Option<String>,
     /// Whether and how its scores are proven.
@@ -48,21 +52,28 @@ impl Choice {
     /// takes.
     ///
     /// # Errors
-    /// It cannot be had, or is not the pinned one.
-    pub fn obtain(&self, progress: &dyn Progress) -> Result<Model, HubError> {
+    /// It cannot be had, is not the pinned one, or has no room in memory.
+    pub fn obtain(
+        &self,
+        demand: Option<Demand>,
+        progress: &dyn Progress,
+    ) -> Result<Model, HubError> {
         let model = match &self.source {
             Source::Named { id, revision } => {
-                let hub = Hub::new(Settings::from_environment()?);
+                let hub = Hub::new(Settings { demand, ..Settings::from_environment()? });
                 Model::from(hub.obtain(id, revision.as_ref(), progress)?)
             }
             Source::Directory(directory) => {
                 Snapshot::of(directory).map_or_else(|| Model::at(directory), Model::from)
             }
         };
+        if let Some(demand) = demand {
+            demand.check(&model.directory)?;
+        }
         if let Some(expected) = &self.sha256 {
             verify(&model.directory, expected)?;
         }
-        Ok(model)
+        Ok(Model { label: self.label.clone(), ..model })
     }
 }
 
@@ -86,6 +97,7 @@ impl SelfTest {
 impl From<Snapshot> for Model {
     fn from(snapshot: Snapshot) -> Self {
         let Snapshot { id, commit, directory } = snapshot;
-        Self { directory, name: Some(ModelName { id: id.to_string(), revision: commit }) }
+        let name = ModelName { id: id.to_string(), revision: commit };
+        Self { name: Some(name), ..Self::at(directory) }
     }
 }

@@ -8,6 +8,7 @@ use super::cache::Folder;
 use super::client::{Client, Failure, Head, Opened};
 use super::error::file;
 use super::files::hex;
+use super::settings::FreeBytes;
 use super::{HubError, ModelId, Progress};
 
 const BUFFER_BYTES: usize = 1 << 17;
@@ -34,18 +35,43 @@ pub(super) struct Download<'a> {
 impl Download<'_> {
     /// Asks what these files are.
     pub(super) fn heads(&self, names: Vec<String>) -> Result<Vec<Wanted>, HubError> {
-        let head = |name: String| {
-            let head = self.client.head(self.id, self.commit, &name)?;
-            Ok(Wanted { name, head })
-        };
-        names.into_iter().map(head).collect()
+        names.into_iter().map(|name| self.head(name)).collect()
+    }
+
+    /// Asks what this file is.
+    pub(super) fn head(&self, name: String) -> Result<Wanted, HubError> {
+        let head = self.client.head(self.id, self.commit, &name)?;
+        Ok(Wanted { name, head })
+    }
+
+    /// Checks that what is missing of these files has room on the disk of the cache; `free_bytes` looks there.
+    pub(super) fn check_space<'w>(
+        &self,
+        wanted: impl Iterator<Item = &'w Wanted>,
+        cache: &Path,
+        free_bytes: FreeBytes,
+    ) -> Result<(), HubError> {
+        let needed =
+            wanted.fold(0, |sum: u64, file| sum.saturating_add(self.missing_bytes(&file.head)));
+        if needed == 0 {
+            return Ok(());
+        }
+        fs::create_dir_all(cache).map_err(file("make", cache))?;
+        let available = free_bytes(cache).map_err(file("look at the disk of", cache))?;
+        match needed.saturating_add(SPARE_BYTES) <= available {
+            true => Ok(()),
+            false => Err(HubError::NoSpace {
+                cache: cache.to_owned(),
+                needed_mb: needed.div_ceil(1_000_000),
+                available_mb: available / 1_000_000,
+            }),
+        }
     }
 
     /// Fetches what is missing, and makes the snapshot's names stand for it, in this order.
-    pub(super) fn fetch(&self, wanted: &[Wanted], cache: &Path) -> Result<(), HubError> {
+    pub(super) fn fetch(&self, wanted: &[Wanted]) -> Result<(), HubError> {
         let missing: u64 = wanted.iter().map(|wanted| self.missing_bytes(&wanted.head)).sum();
         if missing > 0 {
-            check_space(cache, missing)?;
             self.progress.expect(missing);
         }
         for Wanted { name, head } in wanted {
@@ -180,19 +206,6 @@ fn damage(arrived: &mut File, head: &Head) -> io::Result<Option<(&'static str, S
     io::copy(arrived, &mut digest)?;
     let actual = hex(&digest.finalize());
     Ok((actual != head.etag).then(|| ("SHA-256", actual, head.etag.clone())))
-}
-
-fn check_space(cache: &Path, needed: u64) -> Result<(), HubError> {
-    fs::create_dir_all(cache).map_err(file("make", cache))?;
-    let available = fs4::available_space(cache).map_err(file("look at the disk of", cache))?;
-    match needed.saturating_add(SPARE_BYTES) <= available {
-        true => Ok(()),
-        false => Err(HubError::NoSpace {
-            cache: cache.to_owned(),
-            needed_mb: needed.div_ceil(1_000_000),
-            available_mb: available / 1_000_000,
-        }),
-    }
 }
 
 /// 0 where there is no such file.

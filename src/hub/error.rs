@@ -159,6 +159,20 @@ pub enum HubError {
         /// What is free.
         available_mb: u64,
     },
+    /// No machine with this little memory holds the model.
+    #[error(
+        "{model} needs {needed_mb} MB of memory for its weights with {precision}, and there are {total_mb} MB in all for this process; choose a smaller model, precision int8 where it is not, or a machine (or limit of the container) with more"
+    )]
+    NoMemory {
+        /// The model, or its directory.
+        model: String,
+        /// In which it was to be run.
+        precision: String,
+        /// What its weights take.
+        needed_mb: u64,
+        /// What there is, swap included.
+        total_mb: u64,
+    },
     /// A file cannot be read or written.
     #[error("cannot {action} {}", .path.display())]
     File {

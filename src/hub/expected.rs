@@ -26,6 +26,9 @@ pub struct ExpectedSet {
     pub query: String,
     /// The passages.
     pub passages: Vec<String>,
+    /// Of a model with several labels, the one that the logits are the log-odds of.
+    #[serde(default)]
+    pub label: Option<String>,
     /// The raw logit of each passage, in the order of the passages.
     pub logits: Vec<f32>,
 }

@@ -9,17 +9,18 @@ use sha2::{Digest, Sha256};
 use super::error::file;
 use super::name::is_part;
 use super::{HubError, ModelId};
+use crate::engine::deciding_files;
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
-const WEIGHTS: &str = "model.safetensors";
+pub(super) const WEIGHTS: &str = "model.safetensors";
 /// The parts of a sentence-transformers model that has more than an encoder, and their folders.
 pub(super) const MODULES: &str = "modules.json";
 /// The model card.
 pub(super) const CARD: &str = "README.md";
 
 /// Without these nothing can be scored; what to do where a model lacks one. They decide the scores, so their
-/// content, in this order, is what `model.sha256` pins.
+/// content, in this order, is what `model.sha256` pins, with what a model has of others that do.
 const REQUIRED: [(&str, &str); 3] = [
     (CONFIG, "is it a model of transformers?"),
     (
@@ -53,12 +54,16 @@ pub(super) fn small(present: &[String]) -> Vec<String> {
     wanted.filter(|name| present.iter().any(|file| file == name)).map(str::to_owned).collect()
 }
 
-/// Of the files that a model has, those of its modules, then its weights: a snapshot with weights is whole.
-pub(super) fn large(present: &[String], modules: &[String]) -> Vec<String> {
-    let of_modules =
-        modules.iter().flat_map(|folder| OF_MODULE.map(|name| format!("{folder}/{name}")));
-    let wanted = of_modules.chain([WEIGHTS.to_owned()]);
+/// Of the files that a model has, those of its modules.
+pub(super) fn of_modules(present: &[String], modules: &[String]) -> Vec<String> {
+    let wanted = modules.iter().flat_map(|folder| OF_MODULE.map(|name| format!("{folder}/{name}")));
     wanted.filter(|name| present.contains(name)).collect()
+}
+
+/// `config.json` of this directory, as far as it can be read.
+pub(super) fn config(directory: &Path) -> serde_json::Value {
+    let text = fs::read(directory.join(CONFIG)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 /// # Errors
@@ -91,14 +96,16 @@ pub(super) fn is_complete(directory: &Path) -> bool {
     REQUIRED.iter().all(|(name, _)| directory.join(name).is_file())
 }
 
-/// SHA-256 of the files that decide the scores in a row, in hexadecimal:
-/// `cat config.json tokenizer.json model.safetensors | sha256sum` says the same.
+/// SHA-256 of the files that decide the scores in a row, in hexadecimal; of a model that is not run here, those that
+/// every model has.
 ///
 /// # Errors
 /// One of them cannot be read.
 pub(super) fn sha256(directory: &Path) -> Result<String, HubError> {
     let mut digest = Sha256::new();
-    for (name, _) in REQUIRED {
+    let names = deciding_files(directory)
+        .unwrap_or_else(|_| REQUIRED.map(|(name, _)| name.into()).to_vec());
+    for name in names {
         let path = directory.join(name);
         let mut opened = File::open(&path).map_err(file("read", &path))?;
         io::copy(&mut opened, &mut digest).map_err(file("read", path))?;

@@ -7,6 +7,8 @@
 //! client.rs    requests, redirects, attempts; what an answer means
 //! download.rs  one blob: locked, resumed, proven, then renamed
 //! files.rs     which files a model needs
+//! weights.rs   what its weights take, by their header
+//! demand.rs    whether there is memory for them
 //! choice.rs    which model, as the configuration says
 //! expected.rs  scores that a model is known to give: published.json, or a file of the user's
 //! proof.rs     whether it gives them here
@@ -26,6 +28,7 @@ mod address;
 mod cache;
 mod choice;
 mod client;
+mod demand;
 mod download;
 mod error;
 mod expected;
@@ -34,6 +37,7 @@ mod name;
 mod proof;
 mod provenance;
 mod settings;
+mod weights;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,11 +45,13 @@ use std::path::{Path, PathBuf};
 pub use address::Endpoint;
 pub use cache::Cached;
 pub use choice::{Choice, SelfTest, Source};
+pub use demand::Demand;
 pub use error::HubError;
 pub use expected::{ExpectedError, ExpectedScores};
 pub use name::{ModelId, NameError, Revision};
 pub use proof::{Proof, ProofError, prove, tolerance};
-pub use settings::{Settings, Token};
+pub use settings::{FreeBytes, Settings, Token};
+pub use weights::Weights;
 
 use cache::{Cache, Folder};
 use client::Client;
@@ -174,9 +180,22 @@ impl Hub {
             files::check(id, commit, &present)?;
             let download = Download { client: &client, folder: &folder, id, commit, progress };
             let cache = self.cache.root();
-            download.fetch(&download.heads(files::small(&present))?, cache)?;
+            let small = download.heads(files::small(&present))?;
+            let weights = download.head(files::WEIGHTS.to_owned())?;
+            // All of it, before the first byte; modules are small.
+            let whole = small.iter().chain([&weights]);
+            download.check_space(whole, cache, self.settings.free_bytes)?;
+            download.fetch(&small)?;
+            if let Some(demand) = &self.settings.demand {
+                let config = files::config(&snapshot.directory);
+                demand.check_announced(id.as_str(), weights.head.bytes, &config)?;
+            }
             let modules = files::modules(&snapshot.directory);
-            download.fetch(&download.heads(files::large(&present, &modules))?, cache)?;
+            let mut large = download.heads(files::of_modules(&present, &modules))?;
+            // Last of all: a snapshot with weights is whole.
+            large.push(weights);
+            download.check_space(large.iter(), cache, self.settings.free_bytes)?;
+            download.fetch(&large)?;
         }
         if revision != commit {
             remember(&folder, revision, commit);
@@ -214,8 +233,11 @@ impl Progress for Unseen {
     fn advance(&self, _bytes: u64) {}
 }
 
-/// SHA-256 of the files of a model directory that decide its scores, in hexadecimal:
-/// `cat config.json tokenizer.json model.safetensors | sha256sum` says the same. It is what `model.sha256` pins.
+/// SHA-256 of the files of a model directory that decide its scores, in hexadecimal. It is what `model.sha256` pins.
+///
+/// `cat config.json tokenizer.json model.safetensors | sha256sum` says the same of most models. Where there are
+/// modules, modules.json and the files of its folders follow, and sentence_bert_config.json; with modules, or where it
+/// shortens pairs or leaves out token types, tokenizer_config.json does too.
 ///
 /// # Errors
 /// One of them cannot be read.

@@ -45,6 +45,19 @@ pub enum ProofError {
         /// Who says so.
         origin: String,
     },
+    /// The scores are about another label.
+    #[error(
+        "the self-test cannot be done: {origin} states the scores of label {expected:?}, and the model is asked about {}; set model.label (--label) to the first, or name other scores",
+        .actual.as_ref().map_or_else(|| "its only one".to_owned(), |label| format!("{label:?}"))
+    )]
+    Label {
+        /// That of the expected scores.
+        expected: String,
+        /// That of the model, where it has several.
+        actual: Option<String>,
+        /// Who states the scores.
+        origin: String,
+    },
     /// A pair has no score.
     #[error("the self-test fails: {query:?} with passage {passage} has no score")]
     Unscored {
@@ -114,7 +127,14 @@ async fn prove_set(
     set: &ExpectedSet,
     proof: &mut Proof,
 ) -> Result<(), ProofError> {
-    let ExpectedSet { source, query, passages, logits, .. } = set;
+    let ExpectedSet { source, query, passages, logits, label, .. } = set;
+    if let Some(expected) = label
+        && scorer.label() != Some(expected)
+    {
+        let (expected, origin) = (expected.clone(), source.clone());
+        let actual = scorer.label().map(str::to_owned);
+        return Err(ProofError::Label { expected, actual, origin });
+    }
     let scores = scorer.score(ScoreRequest::new(query.clone(), passages.clone())).await?;
     for (passage, (pair, &expected)) in scores.pairs.iter().zip(logits).enumerate() {
         if scores.query_truncated || pair.truncated || pair.windows.is_some() {

@@ -1,10 +1,11 @@
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::HubError;
 use super::address::Endpoint;
+use super::{Demand, HubError};
 
 /// Where `HF_ENDPOINT` says nothing.
 const ENDPOINT: &str = "https://huggingface.co";
@@ -22,9 +23,16 @@ pub struct Settings {
     pub token: Option<Token>,
     /// Whether only the cache is used: `HF_HUB_OFFLINE`.
     pub offline: bool,
+    /// What is free on the disk of a directory.
+    pub free_bytes: FreeBytes,
+    /// What the model is wanted for; its weights must have room in memory before they are fetched.
+    pub demand: Option<Demand>,
     /// Wait before the second attempt of a request; the third waits twice as long, and so on.
     pub retry_wait: Duration,
 }
+
+/// Free bytes on the disk of a directory.
+pub type FreeBytes = fn(&Path) -> io::Result<u64>;
 
 /// A token of the hub; it is not printed.
 #[derive(Clone)]
@@ -62,6 +70,8 @@ impl Settings {
             endpoint: Endpoint::new(&endpoint)?,
             token: token.map(|token| token.trim().to_owned()).and_then(Token::new),
             offline: text("HF_HUB_OFFLINE").is_some_and(|value| is_on(&value)),
+            free_bytes: |directory| fs4::available_space(directory),
+            demand: None,
             retry_wait: RETRY_WAIT,
         })
     }

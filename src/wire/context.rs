@@ -80,6 +80,9 @@ pub struct Model {
     pub id: String,
     /// Which state of it, where known.
     pub revision: Option<String>,
+    /// Of a model with several labels, the one that the scores are about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Number format of weights and activations.
     pub precision: String,
     /// What computed.

@@ -135,11 +135,15 @@ fn a_model_is_pulled_listed_inspected_and_carried_away() {
             "labels       1",
             "yes, pairs of 256 tokens",
             "F32, 0.1 million",
+            " with f32, ",
+            " with int8 tokens/s (pairs of 128 tokens, flex, ",
+            "of activations beside them",
             "apache-2.0",
             "no published scores",
         ] {
             assert!(told.contains(part), "{part} is not in {told}");
         }
+        assert_eq!(told.contains(" are free here"), cfg!(target_os = "linux"), "{told}");
         let sha256 = told.lines().find_map(|line| line.strip_prefix("sha256       ")).unwrap();
         let mut command = stage.crossrank(&["rerank"]);
         command.env(format!("CROSSRANK__MODEL__{key}"), model);

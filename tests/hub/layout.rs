@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 
 use crate::*;
 
@@ -127,6 +128,28 @@ fn a_pinned_hash_holds_for_all_that_decides_a_score() {
     crossrank::hub::verify(&directory, &expected).unwrap();
     let error = crossrank::hub::verify(&directory, &"0".repeat(64)).unwrap_err().to_string();
     assert!(error.contains("model.sha256") && error.contains(&expected), "{error}");
+}
+
+#[test]
+fn a_pinned_hash_holds_for_the_weights_of_modules() {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("model/fixtures/tiny-modernbert-modules");
+    let folder = tempfile::tempdir().unwrap();
+    for path in ["", "1_Pooling", "2_Dense", "3_LayerNorm", "4_Dense"] {
+        let (from, to) = (from.join(path), folder.path().join(path));
+        fs::create_dir_all(&to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            if entry.path().is_file() {
+                fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    let whole = crossrank::hub::sha256(folder.path()).unwrap();
+    let weights = folder.path().join("4_Dense").join(WEIGHTS);
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    assert_ne!(crossrank::hub::sha256(folder.path()).unwrap(), whole);
 }
 
 #[test]

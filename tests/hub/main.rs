@@ -5,13 +5,14 @@ mod server;
 
 mod faults;
 mod layout;
+mod room;
 mod sharing;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crossrank::hub::{
-    Endpoint, Hub, HubError, ModelId, Revision, Settings, Snapshot, Token, Unseen,
+    Demand, Endpoint, Hub, HubError, ModelId, Revision, Settings, Snapshot, Token, Unseen,
 };
 use server::{COMMIT, Host, Instead, Seen, TestHub, WEIGHTS, git_hash, sha256, tiny};
 use tempfile::TempDir;
@@ -49,13 +50,23 @@ impl Stage {
             endpoint: Endpoint::new(&self.server.endpoint()).unwrap(),
             token: Token::new(TOKEN.to_owned()),
             offline: false,
+            free_bytes: |_| Ok(1 << 40),
+            demand: None,
             retry_wait: Duration::ZERO,
         }
     }
 
     fn obtain(&self, revision: Option<&str>) -> Result<Snapshot, HubError> {
+        self.obtain_with(self.settings(), revision)
+    }
+
+    fn obtain_with(
+        &self,
+        settings: Settings,
+        revision: Option<&str>,
+    ) -> Result<Snapshot, HubError> {
         let revision = revision.map(|revision| Revision::new(revision).unwrap());
-        let hub = Hub::new(self.settings());
+        let hub = Hub::new(settings);
         hub.obtain(&ModelId::new(ID).unwrap(), revision.as_ref(), &Unseen)
     }
 

@@ -3,7 +3,8 @@
 use super::{Names, Projection};
 use crate::config::common::{absolute_positions, activation, epsilon, pair_types};
 use crate::config::{
-    Biases, ConfigError, Distances, Fields, HeadActivation, ModelConfig, NormPlace, Pooling, Stage,
+    Biases, ConfigError, Distances, Fields, HeadActivation, Labels, ModelConfig, NormPlace,
+    Pooling, Stage,
 };
 
 pub(super) const NAMES: Names = Names {
@@ -61,6 +62,7 @@ pub(super) fn encoder(fields: &mut Fields, names: Names) -> Result<ModelConfig, 
         distances: Distances::Unseen,
         pooling: Pooling::First,
         head: Vec::new(),
+        labels: Labels::one(),
         quantized: false,
         module_files: Vec::new(),
     })

@@ -3,8 +3,8 @@
 use super::{Names, Projection};
 use crate::config::common::activation;
 use crate::config::{
-    Activation, Biases, ConfigError, Distances, Fields, HeadActivation, ModelConfig, NormPlace,
-    Pooling, Stage,
+    Activation, Biases, ConfigError, Distances, Fields, HeadActivation, Labels, ModelConfig,
+    NormPlace, Pooling, Stage,
 };
 
 const NAMES: Names = Names {
@@ -60,6 +60,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<ModelConfig, ConfigError> {
         distances: Distances::Unseen,
         pooling: Pooling::First,
         head: vec![Stage::dense("pre_classifier", hidden_size, relu), Stage::logit("classifier")],
+        labels: Labels::one(),
         quantized: false,
         module_files: Vec::new(),
     })

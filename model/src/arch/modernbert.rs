@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::{Names, Projection};
 use crate::config::common::{activation, epsilon};
 use crate::config::{
-    Biases, ConfigError, Distances, Fields, HeadActivation, ModelConfig, NormPlace, Pooling, Stage,
-    StageNorm,
+    Biases, ConfigError, Distances, Fields, HeadActivation, Labels, ModelConfig, NormPlace,
+    Pooling, Stage, StageNorm,
 };
 
 const NAMES: Names = Names {
@@ -95,6 +95,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<ModelConfig, ConfigError> {
         distances: rotary(fields, layers)?,
         pooling: pooling(fields)?,
         head: vec![dense, Stage::logit("classifier")],
+        labels: Labels::one(),
         quantized: false,
         module_files: Vec::new(),
     })

@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
-use super::{Activation, ConfigError, Fields};
+use super::{Activation, ConfigError, Fields, Labels};
 
 /// int8 weights in the layout of this crate.
 const QUANT_METHOD: &str = "crossrank-int8";
+/// The loss of labels of which several may hold.
+const INDEPENDENT: &str = "multi_label_classification";
 
 /// Fields that cannot change a logit, whatever their value.
 pub(super) const HARMLESS: &[&str] = &[
@@ -16,7 +18,6 @@ pub(super) const HARMLESS: &[&str] = &[
     "gradient_checkpointing",
     "hidden_dropout_prob",
     "initializer_range",
-    "problem_type", // names the loss
     "task_specific_params",
     // Bookkeeping.
     "dtype",
@@ -127,32 +128,45 @@ pub(super) fn is_off(value: &Value) -> bool {
     }
 }
 
-/// `id2label` has an entry for each label; without it, transformers builds two.
-pub(super) fn one_label(fields: &mut Fields) -> Result<(), ConfigError> {
-    let supported = "one label, a score";
-    fields.may_be("num_labels", |v| *v == 1, supported)?;
-    fields.must_be("id2label", |v| v.as_object().is_some_and(|labels| labels.len() == 1), supported)
-}
-
 /// What sentence-transformers writes into `config.json`.
-pub(super) fn sentence_transformers(fields: &mut Fields) -> Result<(), ConfigError> {
-    known_activation(fields, "sbert_ce_default_activation_function")?;
+pub(super) fn sentence_transformers(
+    fields: &mut Fields,
+    labels: &Labels,
+) -> Result<(), ConfigError> {
+    known_activation(fields, "sbert_ce_default_activation_function", labels)?;
     if let Some(mut own) = fields.object("sentence_transformers")? {
-        known_activation(&mut own, "activation_fn")?;
+        known_activation(&mut own, "activation_fn", labels)?;
         own.finish(&["version"])?;
     }
     Ok(())
 }
 
-/// What sentence-transformers applies to a logit. Scores are raw logits here, and a sigmoid of them
-/// is what readers are given, so only those two are the checkpoint's own meaning.
-pub(super) fn known_activation(fields: &mut Fields, field: &str) -> Result<(), ConfigError> {
+/// What sentence-transformers applies to the logits. Scores are raw logits here, and a sigmoid of them
+/// is what readers are given, so only those two are the checkpoint's own meaning; with several labels, where the
+/// logit is the log-odds of one against the others, its sigmoid is their softmax.
+pub(super) fn known_activation(
+    fields: &mut Fields,
+    field: &str,
+    labels: &Labels,
+) -> Result<(), ConfigError> {
+    let (names, supported) = match labels.names().len() {
+        1 => {
+            (["Identity", "Sigmoid"], "Identity or Sigmoid (a logit and its sigmoid are reported)")
+        }
+        _ => (["Identity", "Softmax"], "Identity or Softmax, as the model has several labels"),
+    };
     let known = |activation: &Value| {
         let name = activation.as_str().and_then(|path| path.rsplit('.').next());
-        name.is_some_and(|name| ["Identity", "Sigmoid"].contains(&name))
+        name.is_some_and(|name| names.contains(&name))
     };
-    let supported = "Identity or Sigmoid (a logit and its sigmoid are what is reported)";
     fields.may_be(field, known, supported)
+}
+
+/// Refuses labels that do not exclude one another: the score of one is then none against the others.
+pub(super) fn exclusive(fields: &mut Fields, labels: &Labels) -> Result<(), ConfigError> {
+    let accepts = |value: &Value| labels.names().len() == 1 || value != INDEPENDENT;
+    let supported = "labels that exclude one another, such as of single_label_classification";
+    fields.may_be("problem_type", accepts, supported)
 }
 
 /// The epsilon of layer normalisation, under the name that the architecture has for it.

@@ -9,6 +9,7 @@
 mod activation;
 pub(crate) mod common;
 mod fields;
+mod labels;
 mod modules;
 mod network;
 
@@ -19,6 +20,7 @@ use crate::files::{self, FileError};
 pub(crate) use activation::Activation;
 pub(crate) use common::quantization;
 pub(crate) use fields::Fields;
+pub(crate) use labels::Labels;
 pub(crate) use network::{
     Biases, Distances, HeadActivation, ModelConfig, NormPlace, Pooling, Stage, StageNorm,
 };
@@ -77,6 +79,27 @@ pub enum ConfigError {
         /// What it holds, shortened.
         value: String,
     },
+    /// A model with several labels gives several scores, and nobody says by which to rank.
+    #[error(
+        "{}: the model has several labels: {labels}; name the one to rank by, as model.label or with --label",
+        .path.display()
+    )]
+    NoLabel {
+        /// The file.
+        path: PathBuf,
+        /// Its labels, with their numbers.
+        labels: String,
+    },
+    /// None of its labels is called so.
+    #[error("{}: label {asked:?} does not exist; there are {labels}", .path.display())]
+    UnknownLabel {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        asked: String,
+        /// Its labels, with their numbers.
+        labels: String,
+    },
 }
 
 // === impl ModelConfig ===
@@ -90,7 +113,7 @@ impl ModelConfig {
     /// Checks the text of the file, and what else `dir` says of the network.
     pub(crate) fn parse(dir: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
         let (mut config, has_head) = Self::parse_file(&dir.join(files::CONFIG), bytes)?;
-        modules::check_settings(dir)?;
+        modules::check_settings(dir, &config.labels)?;
         if has_head {
             return Ok(config);
         }
@@ -104,13 +127,15 @@ impl ModelConfig {
         let (architecture, has_head) = arch::of(&mut fields)?;
         common::off(&mut fields)?;
         let quantized = common::quantized(&mut fields)?;
-        if has_head {
-            common::one_label(&mut fields)?;
+        let labels = if has_head {
+            Labels::read(&mut fields)?
         } else {
-            // Labels of a head that is not there.
+            // Those of a head that is not there.
             ["id2label", "num_labels"].iter().for_each(|field| drop(fields.take(field)));
-        }
-        common::sentence_transformers(&mut fields)?;
+            Labels::one()
+        };
+        common::exclusive(&mut fields, &labels)?;
+        common::sentence_transformers(&mut fields, &labels)?;
         let mut config = (architecture.read)(&mut fields)?;
         if !config.hidden_size.is_multiple_of(config.heads) {
             return Err(fields.unsupported(
@@ -121,8 +146,49 @@ impl ModelConfig {
         }
         fields.finish(common::HARMLESS)?;
         config.quantized = quantized;
+        if let Some(last) = config.head.last_mut() {
+            last.outputs = labels.names().len();
+        }
+        config.labels = labels;
         Ok((config, has_head))
     }
+}
+
+/// What the outputs of a model directory's network are called, in their order. Where there are several,
+/// [`crate::CrossEncoder::load_label`] must be told which one the score is about.
+///
+/// # Errors
+/// The directory does not hold a model that is run here.
+pub fn labels(dir: &Path) -> Result<Vec<String>, ConfigError> {
+    Ok(ModelConfig::read(dir)?.labels.names().to_vec())
+}
+
+/// Names of the files that decide the scores of a model directory, in the order of
+/// [`crate::CrossEncoder::revision`]: config.json, tokenizer.json, model.safetensors, and what else there is.
+///
+/// # Errors
+/// The directory does not hold a model that is run here.
+pub fn deciding_files(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let config = ModelConfig::read(dir)?;
+    let always = [files::CONFIG, files::TOKENIZER, files::WEIGHTS].map(PathBuf::from);
+    Ok(always.into_iter().chain(also_deciding(dir, &config)?).collect())
+}
+
+/// Those beside config.json, tokenizer.json and model.safetensors. tokenizer_config.json nearly always repeats what
+/// they say; it counts where it does not, or with modules, which have no other place to say how they read a text.
+pub(crate) fn also_deciding(dir: &Path, config: &ModelConfig) -> Result<Vec<PathBuf>, ConfigError> {
+    let mut names = config.module_files.clone();
+    let has_modules = !names.is_empty();
+    let shortens = tokens_max(dir, config)? < config.positions;
+    let drops_types = config.types > 1 && !gives_types(dir)?;
+    let is_there = |name: &str| dir.join(name).is_file();
+    if has_modules && is_there(files::SENTENCE_BERT) {
+        names.push(files::SENTENCE_BERT.into());
+    }
+    if shortens || drops_types || (has_modules && is_there(files::TOKENIZER_CONFIG)) {
+        names.push(files::TOKENIZER_CONFIG.into());
+    }
+    Ok(names)
 }
 
 /// Tokens of a pair that both the position table and the tokenizer's author allow.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::common::{is_off, known_activation};
 use super::{
-    Activation, ConfigError, Fields, HeadActivation, ModelConfig, Pooling, Stage, StageNorm,
+    Activation, ConfigError, Fields, HeadActivation, Labels, ModelConfig, Pooling, Stage, StageNorm,
 };
 use crate::files;
 
@@ -69,12 +69,12 @@ pub(super) fn complete(dir: &Path, config: ModelConfig) -> Result<ModelConfig, C
 }
 
 /// Checks what sentence-transformers keeps beside any model: an activation on top of the logit, and prompts.
-pub(super) fn check_settings(dir: &Path) -> Result<(), ConfigError> {
+pub(super) fn check_settings(dir: &Path, labels: &Labels) -> Result<(), ConfigError> {
     let Some(bytes) = files::read_optional(dir, files::SENTENCE_TRANSFORMERS)? else {
         return Ok(());
     };
     let mut fields = Fields::parse(&dir.join(files::SENTENCE_TRANSFORMERS), &bytes)?;
-    known_activation(&mut fields, "activation_fn")?;
+    known_activation(&mut fields, "activation_fn", labels)?;
     fields.may_be("model_type", |v| v == "CrossEncoder", "\"CrossEncoder\"")?;
     fields.may_be("default_prompt_name", Value::is_null, "texts as they are, without a prompt")?;
     // Prompts that nobody asks for, and versions.

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::Activation;
+use super::{Activation, Labels};
 use crate::arch::Names;
 
 /// What a network is, whatever its architecture.
@@ -29,8 +29,9 @@ pub(crate) struct ModelConfig {
     pub(crate) biases: Biases,
     pub(crate) distances: Distances,
     pub(crate) pooling: Pooling,
-    /// What turns a pooled state into a logit, one stage after the other.
+    /// What turns a pooled state into a logit for each label, one stage after the other.
     pub(crate) head: Vec<Stage>,
+    pub(crate) labels: Labels,
     /// The weights that matter for speed are int8 already.
     pub(crate) quantized: bool,
     /// What the head is made of beside `config.json` and the weights, in sentence-transformers' layout.
@@ -135,7 +136,7 @@ impl Stage {
         Self { folder: None, name, outputs, bias: true, activation, norm: None }
     }
 
-    /// The last stage.
+    /// The last stage, as wide as there are labels.
     pub(crate) fn logit(name: &str) -> Self {
         let name = name.to_owned();
         Self { folder: None, name, outputs: 1, bias: true, activation: None, norm: None }

@@ -68,7 +68,6 @@ fn a_value_that_is_not_computed_is_refused_with_the_field_and_what_is_supported(
     refused("use_bfloat16", json!(1));
     refused("auto_map", json!({"AutoModel": "code.Model"}));
     refused("quantization_config", json!({"bits": 4}));
-    refused("id2label", json!({"0": "no", "1": "yes"}));
     refused("id2label", json!({}));
     refused("num_labels", json!(2));
     refused("layer_norm_eps", json!("small"));
@@ -102,7 +101,7 @@ fn every_architecture_refuses_what_it_does_not_compute() {
         ("tiny-roberta", "position_embedding_type", json!("relative_key")),
         ("tiny-roberta", "num_attention_heads", json!(4)),
         ("tiny-xlm-roberta", "model_type", json!("roberta")),
-        ("tiny-xlm-roberta", "id2label", json!({"0": "no", "1": "yes"})),
+        ("tiny-xlm-roberta", "id2label", json!({"0": "no", "1": "no"})),
         ("tiny-distilbert", "n_heads", json!(7)),
         ("tiny-distilbert", "activation", json!("silu")),
         ("tiny-distilbert", "hidden_size", json!(24)),
@@ -196,7 +195,7 @@ fn a_module_that_is_not_computed_is_refused_with_its_file() {
 
 #[test]
 fn a_missing_size_is_named() {
-    for field in ["hidden_size", "vocab_size", "architectures", "model_type", "id2label"] {
+    for field in ["hidden_size", "vocab_size", "architectures", "model_type"] {
         let mut config = good();
         config.as_object_mut().unwrap().remove(field);
         let error = parse(&config).unwrap_err().to_string();
@@ -224,6 +223,17 @@ fn an_activation_on_top_of_the_logit_must_be_identity_or_sigmoid() {
     refused("sentence_transformers", json!({"prompts": {"query": "query: "}}));
     refused("sentence_transformers", json!("5.0.0"));
     refused("sbert_ce_default_activation_function", json!("torch.nn.modules.activation.Tanh"));
+    // The sigmoid of log-odds is a softmax.
+    refused("sentence_transformers", st("torch.nn.modules.activation.Softmax"));
+    let several = |activation: &str| {
+        let mut config = good();
+        config["id2label"] = json!({"0": "no", "1": "yes"});
+        config["sentence_transformers"] = st(activation);
+        parse(&config)
+    };
+    assert!(several("torch.nn.modules.linear.Identity").is_ok());
+    assert!(several("torch.nn.modules.activation.Softmax").is_ok());
+    assert!(several("torch.nn.modules.activation.Sigmoid").is_err());
 }
 
 #[test]

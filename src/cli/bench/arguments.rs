@@ -48,6 +48,9 @@ struct ModelFlags {
     /// Branch, tag or commit of a model of the hub.
     #[arg(long, value_name = "REVISION")]
     revision: Option<String>,
+    /// Of a model with several labels, the one to score: its name in config.json's id2label, or else its index.
+    #[arg(long, value_name = "LABEL")]
+    label: Option<String>,
     /// A file of scores that the model must give before it is measured; tools/expected_scores.py
     /// writes one.
     #[arg(long, value_name = "FILE")]
@@ -85,6 +88,7 @@ impl Arguments {
         let mut sources = self.config.sources(&ModelArguments {
             model: flags.model.clone(),
             revision: flags.revision.clone(),
+            label: flags.label.clone(),
             expected: flags.expected.clone(),
             backend: flags.backend.clone(),
             precision: flags.precision.clone(),

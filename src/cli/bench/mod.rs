@@ -39,7 +39,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
         return Err(CliError::NoPairs { path: arguments.input.display().to_string() });
     }
     let engine_settings = for_bench(settings.engine);
-    let model = models::obtain(settings.model.clone(), &logs).await?;
+    let model = models::obtain(settings.model.clone(), &engine_settings, &logs).await?;
     let Started { engine, seconds: start_seconds } =
         start(model.clone(), engine_settings.clone()).await?;
     models::prove(engine.as_ref(), &model, &settings.model, engine_settings.precision).await?;

@@ -5,11 +5,13 @@ use clap::Args;
 use crossrank_model::{Backend, CrossEncoder, Device, Precision};
 use serde_json::Value;
 
-use super::weights::Weights;
+use super::speed::{self, Speed};
 use super::{megabytes, print};
 use crate::cli::CliError;
-use crate::engine::Model;
-use crate::hub::{self, Hub, HubError, ModelId, Revision, SelfTest, Settings, Snapshot};
+use crate::engine::{Memory, Model};
+use crate::hub::{
+    self, Demand, Hub, HubError, ModelId, Revision, SelfTest, Settings, Snapshot, Weights,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -21,9 +23,18 @@ pub(super) struct Arguments {
     revision: Option<String>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
+pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let model = arguments.model().map_err(CliError::Hub)?;
-    print(&described(&model).map_err(CliError::Hub)?)
+    let tried = tried(&model).await?;
+    print(&described(&model, &tried).map_err(CliError::Hub)?)
+}
+
+/// What running the model comes to.
+struct Tried {
+    /// Whether it loads, and how long its pairs may be.
+    runs: String,
+    /// One for each precision that it runs in.
+    speeds: Vec<Speed>,
 }
 
 // === impl Arguments ===
@@ -41,7 +52,7 @@ impl Arguments {
     }
 }
 
-fn described(model: &Model) -> Result<String, HubError> {
+fn described(model: &Model, tried: &Tried) -> Result<String, HubError> {
     let directory = &model.directory;
     // Of the hash of what is here, the rest follows.
     let sha256 = hub::sha256(directory)?;
@@ -56,14 +67,24 @@ fn described(model: &Model) -> Result<String, HubError> {
     }
     line("directory", directory.display().to_string());
     line("architecture", texts(&config["architectures"]));
-    line("labels", labels(&config));
-    line("runs here", runs(directory));
+    line("labels", labels(directory));
+    line("runs here", tried.runs.clone());
+    if let Some(speed) = speed(&tried.speeds) {
+        line("speed", speed);
+    }
     match Weights::read(directory) {
         Ok(weights) => {
             let millions = weights.parameters as f64 / 1e6;
             line("weights", format!("{}, {millions:.1} million", weights.formats.join(" and ")));
             let (f32, int8) = (megabytes(weights.f32_bytes()), megabytes(weights.int8_bytes()));
             line("memory", format!("{f32} of weights with f32, about {int8} with int8"));
+            if let Some(Speed { activation_bytes, .. }) = tried.speeds.first() {
+                let activations = megabytes(*activation_bytes);
+                line("", format!("about {activations} of activations beside them"));
+            }
+            if let Some(Memory { total, free }) = Memory::of_this_process() {
+                line("", format!("{} of {} are free here", megabytes(free), megabytes(total)));
+            }
         }
         Err(error) => line("weights", format!("unreadable: {error}")),
     }
@@ -86,31 +107,87 @@ fn texts(value: &Value) -> String {
     if texts.is_empty() { "not stated".to_owned() } else { texts.join(", ") }
 }
 
-fn labels(config: &Value) -> String {
-    match config["id2label"].as_object() {
-        Some(labels) => {
-            let names: Vec<&str> = labels.values().filter_map(Value::as_str).collect();
-            format!("{}: {}", names.len(), names.join(", "))
+/// In the order of their numbers; where there are several, one must be chosen to rank by.
+fn labels(directory: &Path) -> String {
+    match crossrank_model::labels(directory) {
+        Ok(names) if names.len() > 1 => {
+            let count = names.len();
+            format!("{count}: {}; model.label (--label) chooses one to rank by", names.join(", "))
         }
-        None => "not stated".to_owned(),
+        Ok(names) => format!("1: {}", names.join(", ")),
+        // Why not stands below.
+        Err(_) => "unknown".to_owned(),
     }
 }
 
-/// Whether the model loads on a CPU, and how long its pairs may be.
-fn runs(directory: &Path) -> String {
-    let told = |error: &dyn std::error::Error| format!("no: {}", crate::error_text(error));
-    let device = match Device::open(Backend::Flex) {
-        Ok(device) => device,
-        Err(error) => return told(&error),
+/// Loads the model on the CPU, and runs it for a moment in each precision that its weights and memory allow.
+async fn tried(model: &Model) -> Result<Tried, CliError> {
+    let refused = |why: String| Ok(Tried { runs: format!("no: {why}"), speeds: Vec::new() });
+    let precisions = match fitting(&model.directory) {
+        Ok(precisions) => precisions,
+        Err(error) => return refused(error.to_string()),
     };
-    // Weights that are int8 already do not load as float32.
-    let loaded = CrossEncoder::load(directory, &device, Precision::F32).or_else(|error| {
-        CrossEncoder::load(directory, &device, Precision::Int8).map_err(|_| error)
-    });
-    match loaded {
-        Ok(encoder) => format!("yes, pairs of {} tokens at most", encoder.tokens_max()),
-        Err(error) => told(&error),
+    // Whichever label is chosen later: the first is always there.
+    let model = Model { label: Some("0".to_owned()), ..model.clone() };
+    let (directory, asked) = (model.directory.clone(), precisions.clone());
+    let loading = tokio::task::spawn_blocking(move || tokens_max(&directory, &asked));
+    let loaded = loading.await.map_err(|error| CliError::Panicked { reason: error.to_string() })?;
+    let tokens_max = match loaded {
+        Ok(tokens_max) => tokens_max,
+        Err(why) => return refused(why),
+    };
+    let mut speeds = Vec::new();
+    for precision in precisions {
+        // Weights that are int8 already do not load as float32.
+        speeds.extend(speed::measure(model.clone(), precision, tokens_max).await.ok());
     }
+    Ok(Tried { runs: format!("yes, pairs of {tokens_max} tokens at most"), speeds })
+}
+
+/// The precisions in which the weights have room in memory; at least one.
+fn fitting(directory: &Path) -> Result<Vec<Precision>, HubError> {
+    let all = [Precision::F32, Precision::Int8];
+    let Some(memory) = Memory::of_this_process() else { return Ok(all.to_vec()) };
+    let check = |precision| Demand { precision, memory }.check(directory);
+    let fitting: Vec<_> = all.into_iter().filter(|&precision| check(precision).is_ok()).collect();
+    match fitting.is_empty() {
+        true => check(Precision::Int8).map(|()| fitting),
+        false => Ok(fitting),
+    }
+}
+
+fn speed(speeds: &[Speed]) -> Option<String> {
+    let &Speed { replicas, pair_tokens, .. } = speeds.first()?;
+    let each: Vec<String> = speeds
+        .iter()
+        .map(|speed| format!("{} with {}", rounded(speed.tokens_per_s), speed.precision))
+        .collect();
+    let each = each.join(", ");
+    Some(format!(
+        "about {each} tokens/s (pairs of {pair_tokens} tokens, flex, replicas: {replicas})"
+    ))
+}
+
+/// To two digits: a run of a moment tells no more.
+fn rounded(number: f64) -> String {
+    let digits = number.max(1.0).log10().floor() as i32;
+    let step = 10_f64.powi((digits - 1).max(0));
+    format!("{:.0}", (number / step).round() * step)
+}
+
+/// The longest pair that the model takes, if it loads on a CPU in one of these precisions, or why it does not.
+fn tokens_max(directory: &Path, precisions: &[Precision]) -> Result<usize, String> {
+    let told = |error: &dyn std::error::Error| crate::error_text(error);
+    let device = Device::open(Backend::Flex).map_err(|error| told(&error))?;
+    let mut refusal = String::new();
+    for &precision in precisions {
+        match CrossEncoder::load_label(directory, &device, precision, Some("0")) {
+            Ok(encoder) => return Ok(encoder.tokens_max()),
+            Err(error) if refusal.is_empty() => refusal = told(&error),
+            Err(_as_the_first) => {}
+        }
+    }
+    Err(refusal)
 }
 
 fn self_test(model: &Model) -> String {
@@ -138,6 +215,12 @@ fn licence(directory: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_speed_is_told_in_two_digits() {
+        let told = [0.4, 7.0, 43.0, 123.0, 98_765.0, 1_249_000.0].map(rounded);
+        assert_eq!(told, ["0", "7", "43", "120", "99000", "1200000"]);
+    }
 
     #[test]
     fn the_licence_is_that_of_the_cards_front_matter() {

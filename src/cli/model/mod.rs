@@ -4,7 +4,7 @@ mod inspect;
 mod list;
 mod pull;
 mod quantize;
-mod weights;
+mod speed;
 
 use std::io::{self, Write};
 
@@ -24,7 +24,7 @@ enum Command {
     Pull(pull::Arguments),
     /// List the models of the cache.
     List,
-    /// Say what a model is, what it takes, and whether it can be run here.
+    /// Say what a model is, what it takes, and whether and how fast it can be run here.
     Inspect(inspect::Arguments),
     /// Write a model with int8 weights: what precision int8 makes of float weights at every start, once and for
     /// all. The directory is smaller, and loads without the float weights.
@@ -35,7 +35,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     match arguments.command {
         Command::Pull(arguments) => pull::run(arguments).await,
         Command::List => list::run(),
-        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(arguments).await,
         Command::Quantize(arguments) => {
             let quantizing = tokio::task::spawn_blocking(move || quantize::run(&arguments));
             let quantized = quantizing.await;

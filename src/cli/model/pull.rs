@@ -29,6 +29,9 @@ pub(in crate::cli) struct Arguments {
     /// model.path or --model.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Of a model with several labels, the one to test: its name in config.json's id2label, or else its index.
+    #[arg(long, value_name = "LABEL")]
+    label: Option<String>,
     /// A file of scores that the model must give; tools/expected_scores.py writes one.
     #[arg(long, value_name = "FILE")]
     expected: Option<PathBuf>,
@@ -46,7 +49,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     ModelId::new(&arguments.id).map_err(HubError::from).map_err(CliError::Hub)?;
     let settings = arguments.settings()?;
     let logs = telemetry::init(&settings.telemetry).map_err(CliError::Telemetry)?;
-    let model = models::obtain(settings.model.clone(), &logs).await?;
+    let model = models::obtain(settings.model.clone(), &settings.engine, &logs).await?;
     let directory = model.directory.display();
     let revision = model.name.as_ref().map_or("", |name| name.revision.as_str());
     print(&format!("model      {} at {revision}\ndirectory  {directory}\n", arguments.id))?;
@@ -73,6 +76,7 @@ impl Arguments {
     fn settings(&self) -> Result<config::Reranking, config::Errors> {
         let mut sources = self.config.sources(&ModelArguments {
             revision: self.revision.clone(),
+            label: self.label.clone(),
             expected: self.expected.clone(),
             backend: self.backend.clone(),
             precision: self.precision.clone(),

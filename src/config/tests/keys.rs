@@ -13,7 +13,7 @@ fn other(key: &str, kind: Kind, raw: &Raw) -> String {
         (key, _) if key.ends_with("_file") || key.ends_with("tokenizer") => "deny.toml".to_owned(),
         ("context.template", _) => "{{ id }}".to_owned(),
         ("log.filter", _) => "debug".to_owned(),
-        (_, Kind::Text | Kind::Verbatim | Kind::Secret) => "other".to_owned(),
+        (_, Kind::Text | Kind::Verbatim | Kind::Label | Kind::Secret) => "other".to_owned(),
         (_, Kind::Toggle) => {
             let on =
                 raw.settings.get(key).is_some_and(|setting| setting.shown.to_string() == "true");

@@ -43,6 +43,7 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Choice> {
     }
     Some(Choice {
         source: source?,
+        label: model.label.clone(),
         sha256,
         self_test: SelfTest {
             enabled: model.self_test,

@@ -9,19 +9,23 @@ const HEADER_BYTES_MAX: u64 = 100 << 20;
 
 /// What a `model.safetensors` holds, from its header.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Weights {
+pub struct Weights {
     /// Number formats, such as `F32`, each once.
-    pub(super) formats: Vec<String>,
-    pub(super) parameters: u64,
+    pub formats: Vec<String>,
+    /// Numbers in all tensors.
+    pub parameters: u64,
     /// Those of linear layers, which int8 keeps in one byte each.
-    pub(super) in_linears: u64,
+    pub in_linears: u64,
 }
 
 // === impl Weights ===
 
 impl Weights {
     /// Reads the header of the file in this model directory.
-    pub(super) fn read(directory: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// There is no such file, or it is none of safetensors.
+    pub fn read(directory: &Path) -> io::Result<Self> {
         let mut file = File::open(directory.join("model.safetensors"))?;
         let mut length = [0; 8];
         file.read_exact(&mut length)?;
@@ -39,12 +43,12 @@ impl Weights {
     }
 
     /// Bytes in memory with float32.
-    pub(super) fn f32_bytes(&self) -> u64 {
+    pub fn f32_bytes(&self) -> u64 {
         self.parameters.saturating_mul(4)
     }
 
     /// Bytes in memory with int8, about: scales and what is kept for speed come on top.
-    pub(super) fn int8_bytes(&self) -> u64 {
+    pub fn int8_bytes(&self) -> u64 {
         self.f32_bytes().saturating_sub(self.in_linears.saturating_mul(3))
     }
 
