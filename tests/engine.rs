@@ -105,7 +105,7 @@ async fn a_long_passage_has_the_score_of_its_windows() {
     let long = windows(1).unwrap();
     assert!((3..=6).contains(&long.count) && !scores.pairs[1].truncated, "{long:?}");
     assert!(scores.pairs[1].tokens > passages[1].split(' ').count());
-    let alone = ScoreRequest::new("query", vec![passages[1][long.best].to_owned()]);
+    let alone = ScoreRequest::new("query", vec![passages[1].get(long.best).unwrap().to_owned()]);
     let alone = best.score(alone).await.unwrap();
     assert_eq!(alone.pairs[0].windows, None);
     assert!((logits(&alone)[0] - logits(&scores)[1]).abs() < 1e-5);
