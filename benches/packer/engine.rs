@@ -25,8 +25,14 @@ pub(crate) struct Pairs(Vec<Keyed>);
 pub(crate) fn pairs(count: usize) -> Pairs {
     let mut random = fastrand::Rng::with_seed(7);
     let word = || "bench".to_owned();
-    let model = ModelIdentity { id: word(), revision: word(), precision: word(), backend: word() };
-    let mut keyer = Keyer::new(&model, None);
+    let model = ModelIdentity {
+        id: word(),
+        revision: word(),
+        precision: word(),
+        backend: word(),
+        label: None,
+    };
+    let mut keyer = Keyer::new(&model);
     let pair = |_| {
         let tokens = random.usize(20..=256);
         let ids = (0..tokens).map(|_| random.u32(..30_000)).collect();

@@ -39,6 +39,7 @@ impl NoOp {
             revision: word("1"),
             precision: word("f32"),
             backend: word("none"),
+            label: None,
         })
     }
 }

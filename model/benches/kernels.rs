@@ -41,6 +41,8 @@ use kernels::{
     Normalize, PairLayout, Table, TokenRows,
 };
 
+/// Those that a CPU computes in.
+const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Int8];
 /// About what stays in a core's cache.
 const TOKENS: usize = 512;
 /// The sizes of MiniLM-L6.
@@ -93,6 +95,7 @@ impl Body {
             (Self::Kernels(_), Precision::Int8) => {
                 packed(PackedLinear::int8(&Int8Rows::quantize(&rows, vec![1.0; inputs]), &bias))
             }
+            (_, Precision::F16 | Precision::Bf16) => unreachable!("not one of PRECISIONS"),
         }
     }
 
@@ -190,7 +193,7 @@ fn group<'a>(
 
 /// A second is as many operations: multiplication and addition are two.
 fn linear(criterion: &mut Criterion) {
-    for precision in Precision::ALL {
+    for precision in PRECISIONS {
         for [inputs, outputs] in
             [[HIDDEN, HIDDEN], [HIDDEN, 3 * HIDDEN], [HIDDEN, INNER], [INNER, HIDDEN]]
         {
@@ -210,7 +213,7 @@ fn linear(criterion: &mut Criterion) {
 
 /// A second is as many tokens.
 fn attention(criterion: &mut Criterion) {
-    for precision in Precision::ALL {
+    for precision in PRECISIONS {
         let name = format!("attention/{precision}/{PAIRS}x{PAIR_TOKENS}");
         let mut group = group(criterion, &name, PAIRS * PAIR_TOKENS);
         for body in Body::all() {
@@ -231,7 +234,7 @@ fn attention(criterion: &mut Criterion) {
 
 /// A second is as many tokens.
 fn feed_forward(criterion: &mut Criterion) {
-    for precision in Precision::ALL {
+    for precision in PRECISIONS {
         let name = format!("feed_forward/{precision}/{TOKENS}");
         let mut group = group(criterion, &name, TOKENS);
         for body in Body::all() {
@@ -276,7 +279,7 @@ fn encoder(criterion: &mut Criterion) {
         let types: Vec<u8> = (0..length).map(|token| u8::from(token > 12)).collect();
         batch.push(&ids, &types);
     }
-    for precision in Precision::ALL {
+    for precision in PRECISIONS {
         let mut group = group(criterion, &format!("encoder/{precision}"), batch.tokens());
         for body in Body::all() {
             let kernels = body.name().replace("plain", "off").parse().expect("kernels have names");

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use burn::backend::Dispatch;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 
 use crate::config::ModelConfig;
 use crate::device::Device;
@@ -92,27 +92,31 @@ impl DistanceTables {
         if device.kernels().is_some() {
             return Self::Packed(Arc::clone(stored));
         }
-        let tensor = |values: &[f32], rows: usize| {
+        let tensor = |values: &[f32], rows: usize, floats: FloatDType| {
             let data = TensorData::new(values.to_vec(), [rows, values.len() / rows]);
-            Tensor::from_data(data, device.burn())
+            Tensor::from_data(data, (device.burn(), floats.into()))
         };
+        // What is multiplied with tokens is kept as they are; what turns them or is added to scores is float32.
+        let (kept, exact) = (device.floats(), FloatDType::F32);
         match &**stored {
             cpu::Distance::Unseen => Self::Unseen,
             cpu::Distance::Rotary(rotary) => {
                 let rows = rotary.cos.len() / rotary.half;
-                Self::Rotary(Box::new([&rotary.cos, &rotary.sin].map(|table| tensor(table, rows))))
+                Self::Rotary(Box::new(
+                    [&rotary.cos, &rotary.sin].map(|table| tensor(table, rows, exact)),
+                ))
             }
             cpu::Distance::Disentangled(disentangled) => {
                 let cpu::Disentangled { rows, keys, queries, .. } = disentangled;
                 let places: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
                 let places = TensorData::new(places, [rows.len()]);
                 Self::Disentangled(Box::new(Positions {
-                    keys: tensor(keys, keys.len() / hidden),
-                    queries: tensor(queries, queries.len() / hidden),
+                    keys: tensor(keys, keys.len() / hidden, kept),
+                    queries: tensor(queries, queries.len() / hidden, kept),
                     rows: Tensor::from_data(places, device.burn()),
                 }))
             }
-            cpu::Distance::Bias(bias) => Self::Bias(Box::new(tensor(&bias.values, heads))),
+            cpu::Distance::Bias(bias) => Self::Bias(Box::new(tensor(&bias.values, heads, exact))),
         }
     }
 }

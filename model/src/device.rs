@@ -1,9 +1,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use burn::tensor::Device as BurnDevice;
+use burn::tensor::{Device as BurnDevice, FloatDType};
 
 use crate::kernels::cpu::{self, InstructionSet, Isa};
+use crate::precision::{Precision, PrecisionError, Support};
 
 /// What computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,15 +17,6 @@ pub enum Backend {
     Wgpu,
 }
 
-/// Number format of weights and activations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// IEEE single precision.
-    F32,
-    /// Weights and the inputs of linear layers in 8 bits, sums in 32; attention, normalisation and head in float32.
-    Int8,
-}
-
 /// An opened backend, ready to hold a model. Clones are the same device.
 #[derive(Clone, Debug)]
 pub struct Device {
@@ -32,6 +24,8 @@ pub struct Device {
     name: String,
     inner: BurnDevice,
     kernels: Option<Isa>,
+    /// What weights and activations are kept in, where no kernels compute.
+    floats: FloatDType,
 }
 
 /// Which kernels compute on a CPU.
@@ -52,8 +46,8 @@ pub enum DeviceError {
     /// The name is none of ours.
     #[error("backend \"{0}\" does not exist; there are flex, ndarray and wgpu")]
     UnknownBackend(String),
-    /// The number format is none that is available.
-    #[error("precision \"{0}\" is not available; f32 and int8 are")]
+    /// The number format is none of ours.
+    #[error("precision \"{0}\" does not exist; there are f32, f16, bf16 and int8")]
     UnknownPrecision(String),
     /// The kernels' name is none of ours.
     #[error("kernels \"{0}\" do not exist; there are auto, off, {sets}", sets = sets(&InstructionSet::ALL))]
@@ -138,33 +132,6 @@ impl FromStr for Backend {
     }
 }
 
-// === impl Precision ===
-
-impl Precision {
-    /// All precisions.
-    pub const ALL: [Self; 2] = [Self::F32, Self::Int8];
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "f32",
-            Self::Int8 => "int8",
-        })
-    }
-}
-
-impl FromStr for Precision {
-    type Err = DeviceError;
-
-    fn from_str(name: &str) -> Result<Self, DeviceError> {
-        Self::ALL
-            .into_iter()
-            .find(|precision| precision.to_string() == name)
-            .ok_or_else(|| DeviceError::UnknownPrecision(name.to_owned()))
-    }
-}
-
 // === impl Kernels ===
 
 impl fmt::Display for Kernels {
@@ -245,6 +212,35 @@ impl Device {
         self.name.clone()
     }
 
+    /// Whether it computes in `precision`: what [`crate::CrossEncoder::load`] asks before all else.
+    ///
+    /// # Errors
+    /// It does not; the error says what to choose instead.
+    pub fn computes_in(&self, precision: Precision) -> Result<(), PrecisionError> {
+        let floats = precision.floats();
+        match precision.support(self.backend) {
+            Support::Always => Ok(()),
+            Support::Never => Err(PrecisionError::OnCpu { backend: self.backend, precision }),
+            Support::WhereOffered if self.inner.supports_dtype(floats) => proven(self, floats),
+            Support::WhereOffered => Err(match precision {
+                Precision::Bf16 => PrecisionError::NoBf16(self.name()),
+                Precision::F16 | Precision::F32 | Precision::Int8 => {
+                    PrecisionError::NoF16(self.name())
+                }
+            }),
+        }
+    }
+
+    /// The same device, which keeps what it computes in `precision`.
+    pub(crate) fn keeping(&self, precision: Precision) -> Self {
+        Self { floats: precision.floats(), ..self.clone() }
+    }
+
+    /// What weights and activations are kept in, where no kernels compute.
+    pub(crate) fn floats(&self) -> FloatDType {
+        self.floats
+    }
+
     /// Lengths that attention pads up to a multiple of. On a CPU every pair is computed on its own, so
     /// padding buys nothing; a GPU wants few launches.
     pub(crate) fn attention_step(&self) -> usize {
@@ -264,7 +260,7 @@ impl Device {
             Some(isa) => format!("CPU ({backend}, {isa:?})"),
             None => format!("CPU ({backend})"),
         };
-        Self { backend, name, inner, kernels }
+        Self { backend, name, inner, kernels, floats: FloatDType::F32 }
     }
 }
 
@@ -319,9 +315,19 @@ fn open_wgpu() -> Result<Device, DeviceError> {
 }
 
 #[cfg(feature = "wgpu")]
+fn proven(device: &Device, floats: FloatDType) -> Result<(), PrecisionError> {
+    Ok(crate::gpu::proven(device, floats)?)
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn proven(_device: &Device, _floats: FloatDType) -> Result<(), PrecisionError> {
+    Err(DeviceError::NotCompiled(Backend::Wgpu).into())
+}
+
+#[cfg(feature = "wgpu")]
 impl Device {
     pub(crate) fn gpu(name: String, inner: BurnDevice) -> Self {
-        Self { backend: Backend::Wgpu, name, inner, kernels: None }
+        Self { backend: Backend::Wgpu, name, inner, kernels: None, floats: FloatDType::F32 }
     }
 }
 
@@ -336,17 +342,6 @@ mod tests {
         }
         let error = "cuda".parse::<Backend>().unwrap_err().to_string();
         assert_eq!(error, "backend \"cuda\" does not exist; there are flex, ndarray and wgpu");
-    }
-
-    #[test]
-    fn f32_and_int8_are_available() {
-        for precision in Precision::ALL {
-            assert_eq!(precision.to_string().parse::<Precision>().unwrap(), precision);
-        }
-        for name in ["f16", "bf16", "INT8", "F32", ""] {
-            let error = name.parse::<Precision>().unwrap_err().to_string();
-            assert!(error.ends_with("f32 and int8 are"), "{error}");
-        }
     }
 
     #[test]

@@ -5,12 +5,13 @@ use burn::tensor::ExecutionError;
 
 use crate::calibration;
 use crate::config::{self, ConfigError, ModelConfig};
-use crate::device::{Device, Precision};
+use crate::device::Device;
 use crate::files::{self, FileError};
 use crate::head;
 use crate::layout::Layout;
 use crate::network::Network;
 use crate::packed::PackedBatch;
+use crate::precision::{Precision, PrecisionError};
 use crate::tokenizer::TokenizerError;
 use crate::weights::{Weights, WeightsError};
 
@@ -30,6 +31,9 @@ pub struct CrossEncoder {
 /// A model directory that cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// The device does not compute in the precision.
+    #[error(transparent)]
+    Precision(#[from] PrecisionError),
     /// A file cannot be had.
     #[error(transparent)]
     File(#[from] FileError),
@@ -42,7 +46,7 @@ pub enum LoadError {
     /// The texts that int8 weights are fitted to cannot be tokenised.
     #[error("the tokenizer cannot be used")]
     Tokenizer(#[source] Box<TokenizerError>),
-    /// The directory holds int8 weights, and float32 is asked for.
+    /// The directory holds int8 weights, and another precision is asked for.
     #[error(
         "{} holds int8 weights, which are not what they were rounded from; choose precision int8, or the model that it was made from",
         .0.display()
@@ -103,7 +107,8 @@ impl CrossEncoder {
     /// int8 already ([`crate::quantize`]).
     ///
     /// # Errors
-    /// The directory does not hold a model with one label that can be run.
+    /// The device does not compute in `precision` ([`Device::computes_in`]), or the directory does not hold a model
+    /// with one label that this crate runs.
     pub fn load(dir: &Path, device: &Device, precision: Precision) -> Result<Self, LoadError> {
         Self::load_label(dir, device, precision, None)
     }
@@ -120,24 +125,39 @@ impl CrossEncoder {
         precision: Precision,
         label: Option<&str>,
     ) -> Result<Self, LoadError> {
+        device.computes_in(precision)?;
+        Self::load_unasked(dir, device, precision, label)
+    }
+
+    /// As [`CrossEncoder::load_label`], whether it is wise to compute so or not.
+    pub(crate) fn load_unasked(
+        dir: &Path,
+        device: &Device,
+        precision: Precision,
+        label: Option<&str>,
+    ) -> Result<Self, LoadError> {
         let config_json = files::read(dir, files::CONFIG)?;
         let mut config = ModelConfig::parse(dir, &config_json)?;
         config.labels.choose(&dir.join(files::CONFIG), label)?;
         let tokenizer_json = files::read(dir, files::TOKENIZER)?;
-        let weights = Weights::open(dir)?;
+        let weights = Weights::open(dir)?.fitting(precision);
         let tokens_max = config::tokens_max(dir, &config)?;
         let also = config::also_deciding(dir, &config)?;
         let calibration = match (precision, config.quantized) {
-            (Precision::F32, true) => return Err(LoadError::Quantized(dir.to_path_buf())),
-            (Precision::F32, false) | (Precision::Int8, true) => None,
+            (Precision::F32 | Precision::F16 | Precision::Bf16, true) => {
+                return Err(LoadError::Quantized(dir.to_path_buf()));
+            }
+            (Precision::F32 | Precision::F16 | Precision::Bf16, false)
+            | (Precision::Int8, true) => None,
             (Precision::Int8, false) => Some(calibration::batch(dir, tokens_max)?),
         };
+        let device = device.keeping(precision);
         Ok(Self {
-            network: Network::load(&config, weights, device, calibration.as_ref())?,
+            network: Network::load(&config, weights, &device, calibration.as_ref())?,
             revision: files::revision(dir, &config_json, &tokenizer_json, &also)?.into(),
             tokens_max,
             config,
-            device: device.clone(),
+            device,
             name: name_of(dir).into(),
         })
     }

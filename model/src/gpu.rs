@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use burn::tensor::wgpu::{WgpuBackend, WgpuSetup};
-use burn::tensor::{Device as BurnDevice, Tensor, TensorData};
+use burn::tensor::{Device as BurnDevice, FloatDType, Tensor, TensorData};
 
 use crate::device::{Device, DeviceError};
 
@@ -34,7 +34,10 @@ fn first_of(apis: &[(WgpuBackend, &'static str)]) -> Result<Device, DeviceError>
     let mut failure = None;
     for &(api, api_name) in apis {
         match BurnDevice::wgpu_options().graphics_api(api).init_with_setup() {
-            Ok((inner, setup)) => return checked(Device::gpu(name(&setup, api_name), inner)),
+            Ok((inner, setup)) => {
+                let device = Device::gpu(name(&setup, api_name), inner);
+                return proven(&device, FloatDType::F32).map(|()| device);
+            }
             Err(error) => {
                 failure.get_or_insert(DeviceError::NoAdapter {
                     api: api_name,
@@ -46,11 +49,11 @@ fn first_of(apis: &[(WgpuBackend, &'static str)]) -> Result<Device, DeviceError>
     Err(failure.expect("every platform has a graphics API to try"))
 }
 
-/// Multiplies two matrices of small whole numbers, whose product is exact in any order.
+/// Multiplies two matrices of small whole numbers, whose product is exact in any order, float16 included.
 ///
 /// Drivers exist that offer a device and then fail at the first kernel, or compile a matrix
 /// multiplication into something else; every score would be wrong, and nothing would say so.
-fn checked(device: Device) -> Result<Device, DeviceError> {
+pub(crate) fn proven(device: &Device, floats: FloatDType) -> Result<(), DeviceError> {
     const SIZE: usize = 65;
     let number = |row: usize, column: usize| ((row * 7 + column * 3) % 11) as f32 - 5.0;
     let cells = || (0..SIZE * SIZE).map(|cell| (cell / SIZE, cell % SIZE));
@@ -59,17 +62,19 @@ fn checked(device: Device) -> Result<Device, DeviceError> {
         .map(|(row, column)| (0..SIZE).map(|k| number(row, k) * number(k, column)).sum())
         .collect();
     let unusable = |reason| DeviceError::Unusable { name: device.name(), reason };
-    let matrix = Tensor::<2>::from_data(TensorData::new(values, [SIZE, SIZE]), device.burn());
+    let options = (device.burn(), floats.into());
+    let matrix = Tensor::<2>::from_data(TensorData::new(values, [SIZE, SIZE]), options);
     let product = matrix
         .clone()
         .matmul(matrix)
+        .cast(FloatDType::F32)
         .try_into_data()
         .map_err(|error| unusable(error.to_string()))?
         .try_to_vec::<f32>()
         .map_err(|error| unusable(error.to_string()))?;
     match product == expected {
-        true => Ok(device),
-        false => Err(unusable("a product of two matrices comes out wrong".to_owned())),
+        true => Ok(()),
+        false => Err(unusable(format!("a product of two {floats:?} matrices comes out wrong"))),
     }
 }
 

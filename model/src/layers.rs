@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::backend::Dispatch;
 use burn::module::{Module, Param};
-use burn::tensor::{Device as BurnDevice, Tensor, TensorData};
+use burn::tensor::{Device as BurnDevice, FloatDType, Tensor, TensorData};
 
 use crate::config::Activation;
 use crate::device::Device;
@@ -40,7 +40,7 @@ pub(crate) struct KernelLinear {
     packed: Arc<PackedLinear>,
 }
 
-/// Layer normalisation over `hidden`.
+/// Layer normalisation over `hidden`, in float32 whatever the precision.
 #[derive(Module, Debug)]
 pub(crate) struct Norm {
     /// `[hidden]`.
@@ -67,15 +67,15 @@ impl Linear {
             };
             return Self::Packed(KernelLinear { isa, packed: Arc::new(packed) });
         }
-        let burn = device.burn();
+        let kept = (device.burn(), device.floats());
         let (rows, smoothing) = match weights {
             StoredWeights::Float(rows) => (rows, None),
             StoredWeights::Int8(rows) => (dequantized(&rows), Some(rows.smoothing)),
         };
         Self::Plain(PlainLinear {
-            weight: param(transposed(&rows, inputs, outputs), [inputs, outputs], burn),
-            bias: param(bias, [1, outputs], burn),
-            smoothing: smoothing.map(|factors| param(factors, [1, inputs], burn)),
+            weight: param(transposed(&rows, inputs, outputs), [inputs, outputs], kept),
+            bias: param(bias, [1, outputs], kept),
+            smoothing: smoothing.map(|factors| param(factors, [1, inputs], kept)),
         })
     }
 
@@ -110,10 +110,10 @@ impl Linear {
 impl Norm {
     /// Puts the layer on `device`.
     pub(crate) fn new(stored: StoredNorm, device: &Device) -> Self {
-        let shape = [stored.gamma.len()];
+        let (shape, kept) = ([stored.gamma.len()], (device.burn(), FloatDType::F32));
         Self {
-            gamma: param(stored.gamma, shape, device.burn()),
-            beta: param(stored.beta, shape, device.burn()),
+            gamma: param(stored.gamma, shape, kept),
+            beta: param(stored.beta, shape, kept),
             epsilon: stored.epsilon,
             isa: device.kernels(),
         }
@@ -135,13 +135,15 @@ impl Norm {
     }
 }
 
-/// Numbers on a device.
+/// Numbers on a device, rounded to what it keeps.
 pub(crate) fn param<const D: usize>(
     values: Vec<f32>,
     shape: [usize; D],
-    device: &BurnDevice,
+    (device, floats): (&BurnDevice, FloatDType),
 ) -> Param<Tensor<D>> {
-    Param::from_data(TensorData::new(values, shape), device)
+    device.memory_persistent_allocations(TensorData::new(values, shape), |data| {
+        Param::from_tensor(Tensor::from_data(data, (device, floats.into())))
+    })
 }
 
 /// What the int8 weights stand for.

@@ -19,17 +19,19 @@ mod layers;
 mod layout;
 mod network;
 mod packed;
+mod precision;
 mod quantization;
 mod stored;
 mod tokenizer;
 mod weights;
 
 pub use config::{ConfigError, deciding_files, labels};
-pub use device::{Backend, Device, DeviceError, Kernels, Precision};
+pub use device::{Backend, Device, DeviceError, Kernels};
 pub use encoder::{CrossEncoder, LoadError, ScoreError};
 pub use files::FileError;
 pub use kernels::cpu::InstructionSet;
 pub use packed::PackedBatch;
+pub use precision::{Precision, PrecisionError, Support};
 pub use quantization::{QuantizeError, quantize};
 pub use tokenizer::{
     Pair, PairTokenizer, Query, TextTokenizer, TokenLimits, TokenizerError, Window, WindowLimits,

@@ -2,7 +2,7 @@
 
 use burn::backend::Dispatch;
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 use crate::attending::{Attending, Tables};
 use crate::calibration::Calibration;
@@ -13,6 +13,7 @@ use crate::kernels::{EmbeddingTables, EncoderOps as _, Normalize, Table};
 use crate::layers::{Linear, Norm, param};
 use crate::layout::Layout;
 use crate::packed::PackedBatch;
+use crate::precision::Precision;
 use crate::stored::{StoredDistances, StoredEmbeddings, StoredHead, StoredLayer, StoredProjection};
 use crate::weights::{Weights, WeightsError};
 
@@ -109,7 +110,7 @@ impl Network {
             embeddings,
             layers,
             norm: head.final_norm.take().map(|norm| Norm::new(norm, device)),
-            head: Head::new(head, device),
+            head: Head::new(head, &device.keeping(Precision::F32)),
             pooling: config.pooling,
         })
     }
@@ -120,6 +121,8 @@ impl Network {
         for layer in &self.layers {
             x = layer.forward(x, layout);
         }
+        // From here on there is little to compute, and a logit needs all its digits.
+        let mut x = x.cast(FloatDType::F32);
         if let Some(norm) = &self.norm {
             x = norm.forward(x);
         }
@@ -140,7 +143,7 @@ impl Embeddings {
         let width = config.embedding_size;
         let table = |rows: Vec<f32>| {
             let shape = [rows.len() / width, width];
-            param(rows, shape, device.burn())
+            param(rows, shape, (device.burn(), device.floats()))
         };
         let positions = stored.token_positions(config).map(<[f32]>::to_vec);
         Self {

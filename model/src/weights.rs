@@ -8,6 +8,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensorError};
 
 use crate::files::{self, FileError};
+use crate::precision::Precision;
 
 /// The file's own limit on its header, in bytes.
 const HEADER_MAX: u64 = 100_000_000;
@@ -99,6 +100,18 @@ pub enum WeightsError {
         /// The tensor.
         name: String,
     },
+    /// A tensor holds a number that the precision has no room for.
+    #[error("{}: tensor {name} holds {value:e}, which {precision} has no room for; choose precision f32", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The number.
+        value: f32,
+        /// What was asked for.
+        precision: Precision,
+    },
 }
 
 /// A safetensors file from which every tensor is taken exactly once.
@@ -109,6 +122,8 @@ pub(crate) struct Weights {
     start: u64,
     header: Metadata,
     left: BTreeSet<String>,
+    /// What the numbers have to fit.
+    precision: Precision,
 }
 
 // === impl Weights ===
@@ -120,10 +135,15 @@ impl Weights {
         match header(&mut file) {
             Ok((start, header)) => {
                 let left = header.tensors().into_keys().collect();
-                Ok(Self { path, file, start, header, left })
+                Ok(Self { path, file, start, header, left, precision: Precision::F32 })
             }
             Err(source) => Err(WeightsError::Corrupt { path, source }),
         }
+    }
+
+    /// Refuses numbers that `precision` has no room for.
+    pub(crate) fn fitting(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// Takes a tensor, row-major.
@@ -139,11 +159,19 @@ impl Weights {
             Dtype::BF16 => self.read(&info, |bytes| bf16::from_le_bytes(bytes).to_f32())?,
             other => return Err(self.dtype(name, other, "F32, F16, BF16")),
         };
-        match values.iter().all(|value| value.is_finite()) {
-            true => Ok(values),
-            false => {
-                Err(WeightsError::NotFinite { path: self.path.clone(), name: name.to_owned() })
+        let largest = match self.precision {
+            Precision::F32 | Precision::Int8 => f32::MAX,
+            Precision::F16 => f16::MAX.to_f32(),
+            Precision::Bf16 => bf16::MAX.to_f32(),
+        };
+        let outside = values.iter().find(|value| value.is_nan() || value.abs() > largest);
+        let (path, name) = (self.path.clone(), name.to_owned());
+        match outside.copied() {
+            None => Ok(values),
+            Some(value) if value.is_finite() => {
+                Err(WeightsError::TooLarge { path, name, value, precision: self.precision })
             }
+            Some(_) => Err(WeightsError::NotFinite { path, name }),
         }
     }
 

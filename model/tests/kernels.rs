@@ -83,7 +83,7 @@ fn a_pair_scores_bit_for_bit_the_same_in_any_company() {
     for name in FIXTURES {
         let batch = random_batch(&lengths, name);
         for device in with_kernels() {
-            for precision in Precision::ALL {
+            for precision in [Precision::F32, Precision::Int8] {
                 let encoder = CrossEncoder::load(&fixture(name), &device, precision).unwrap();
                 let together = encoder.score(&batch).unwrap();
                 for (pair, ends) in batch.offsets().windows(2).enumerate() {

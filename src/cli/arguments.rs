@@ -36,7 +36,8 @@ pub(super) struct ModelArguments {
     /// What computes: flex (CPU), ndarray (CPU, slower), wgpu (Vulkan, Metal, DX12).
     #[arg(long, value_name = "NAME")]
     pub(super) backend: Option<String>,
-    /// Number format of weights and activations: f32, or int8 (faster on a CPU).
+    /// Number format of weights and activations: f32, int8 (faster on a CPU), f16 or bf16 (on a GPU that
+    /// has it).
     #[arg(long, value_name = "NAME")]
     pub(super) precision: Option<String>,
     /// Tokens of a query and a passage together. The model's own limit where left out.

@@ -68,7 +68,7 @@ async fn engine(settings: config::Reranking, logs: &Logs) -> Result<String, CliE
         None => "off, by model.self_test".to_owned(),
     };
     let model = reranker.scorer().model();
-    let label = reranker.scorer().label().map(|label| format!(", label {label:?}"));
+    let label = model.label.as_ref().map(|label| format!(", label {label:?}"));
     Ok(format!(
         "# model: {} at {}{}, {} on {}: loaded and warm\n# self-test {proof}\n",
         model.id,

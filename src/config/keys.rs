@@ -84,7 +84,7 @@ pub(super) const KEYS: &[Key] = &[
     key("model.self_test_tolerance", Kind::Fraction),
     key("model.expected", Kind::Text),
     key("model.backend", Kind::Choice(&["flex", "ndarray", "wgpu"])),
-    key("model.precision", Kind::Choice(&["f32", "int8"])),
+    key("model.precision", Kind::Choice(&["f32", "f16", "bf16", "int8"])),
     key("model.tokens_max", Kind::Whole(8, 1_000_000)),
     key("model.query_tokens_max", Kind::Whole(1, 1_000_000)),
     key(

@@ -139,6 +139,8 @@ pub(super) enum Backend {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Precision {
     F32,
+    F16,
+    Bf16,
     Int8,
 }
 

@@ -33,11 +33,10 @@ pub(super) struct Keyer {
 // === impl Keyer ===
 
 impl Keyer {
-    /// `label` is the one that `model` is asked about, where it has several.
-    pub(super) fn new(model: &ModelIdentity, label: Option<&str>) -> Self {
+    pub(super) fn new(model: &ModelIdentity) -> Self {
         let mut hasher = Sha256::new();
         let identity = [&model.revision, &model.precision, &model.backend].map(String::as_str);
-        for part in identity.into_iter().chain(label) {
+        for part in identity.into_iter().chain(model.label.as_deref()) {
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
@@ -77,12 +76,13 @@ mod tests {
             revision: revision.to_owned(),
             precision: precision.to_owned(),
             backend: "flex".to_owned(),
+            label: None,
         }
     }
 
     fn key(model: &ModelIdentity, ids: &[u32], types: &[u8]) -> PairKey {
         let pair = Pair { ids: ids.to_vec(), types: types.to_vec(), truncated: false };
-        Keyer::new(model, None).keyed(pair).key
+        Keyer::new(model).keyed(pair).key
     }
 
     #[test]
@@ -104,9 +104,9 @@ mod tests {
 
     #[test]
     fn a_key_names_the_label_that_the_model_is_asked_about() {
-        let key = |label| {
-            let pair = Pair { ids: vec![1, 2], types: vec![0, 1], truncated: false };
-            Keyer::new(&model("a", "f32"), label).keyed(pair).key
+        let key = |label: Option<&str>| {
+            let label = label.map(str::to_owned);
+            key(&ModelIdentity { label, ..model("a", "f32") }, &[1, 2], &[0, 1])
         };
         let keys = [key(None), key(Some("yes")), key(Some("no"))];
         assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn one_key_does_not_depend_on_the_one_before() {
         let pair = |n: u32| Pair { ids: vec![n; 9], types: vec![0; 9], truncated: false };
-        let mut keyer = Keyer::new(&model("a", "f32"), None);
+        let mut keyer = Keyer::new(&model("a", "f32"));
         let first = keyer.keyed(pair(1)).key;
         assert_ne!(keyer.keyed(pair(2)).key, first);
         assert_eq!(keyer.keyed(pair(1)).key, first);

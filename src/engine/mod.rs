@@ -41,5 +41,5 @@ pub use scorer::{
 };
 pub use settings::{
     Backend, InstructionSet, Kernels, LongPassages, Model, ModelName, PackerLimits, Precision,
-    Settings, WindowScore,
+    Settings, Support, WindowScore,
 };

@@ -88,6 +88,7 @@ impl Engine {
             revision,
             precision: settings.precision.to_string(),
             backend: settings.backend.to_string(),
+            label: encoder.label().map(str::to_owned),
         };
         let cores = Cores::of_this_process();
         let sizes = sizes(settings, &cores);
@@ -126,7 +127,7 @@ impl Engine {
         let channels = Channels { parts, events, batches: into_batches };
         let dispatcher = Dispatcher::new(channels, sizes);
         threads.push(spawn("dispatcher".to_owned(), move || dispatcher.run())?);
-        let keyer = Keyer::new(&model, encoder.label());
+        let keyer = Keyer::new(&model);
         let more = tokenizers::start(
             tokenizers,
             &tokenizer,
@@ -170,10 +171,6 @@ impl Engine {
 impl Scorer for Engine {
     fn model(&self) -> &ModelIdentity {
         &self.model
-    }
-
-    fn label(&self) -> Option<&str> {
-        self.encoder.label()
     }
 
     async fn score(&self, request: ScoreRequest) -> Result<SetScores, EngineError> {

@@ -10,11 +10,6 @@ pub trait Scorer: Send + Sync + 'static {
     /// The model that scores.
     fn model(&self) -> &ModelIdentity;
 
-    /// The label that its scores are about, where the model has several.
-    fn label(&self) -> Option<&str> {
-        None
-    }
-
     /// Scores every passage of `request`, or those that its [`Deadline`] leaves time for. Requests are
     /// begun in the order of their deadlines, and of the calls among those without. Dropping the future
     /// gives the set up: what is not being scored yet, and nobody else waits for, will not be.
@@ -35,6 +30,8 @@ pub struct ModelIdentity {
     pub precision: String,
     /// What computed.
     pub backend: String,
+    /// The label that its scores are about, where the model has several.
+    pub label: Option<String>,
 }
 
 /// One query and its passages.

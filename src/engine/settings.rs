@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use crossrank_model::WindowLimits;
-pub use crossrank_model::{Backend, InstructionSet, Kernels, Precision};
+pub use crossrank_model::{Backend, InstructionSet, Kernels, Precision, Support};
 
 /// Which model to run.
 #[derive(Clone, Debug, PartialEq, Eq)]

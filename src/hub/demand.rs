@@ -42,7 +42,11 @@ impl Demand {
     }
 
     fn of(&self, f32: u64, int8: u64) -> u64 {
-        if self.precision == Precision::Int8 { int8 } else { f32 }
+        match self.precision {
+            Precision::F32 => f32,
+            Precision::F16 | Precision::Bf16 => f32 / 2,
+            Precision::Int8 => int8,
+        }
     }
 
     /// More than there is never works. What stands beside the weights (tokenizer, activations, buffers) is about a

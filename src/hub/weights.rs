@@ -47,6 +47,11 @@ impl Weights {
         self.parameters.saturating_mul(4)
     }
 
+    /// Bytes in memory with float16 or bfloat16, about: what normalises and the head stay float32.
+    pub fn half_bytes(&self) -> u64 {
+        self.parameters.saturating_mul(2)
+    }
+
     /// Bytes in memory with int8, about: scales and what is kept for speed come on top.
     pub fn int8_bytes(&self) -> u64 {
         self.f32_bytes().saturating_sub(self.in_linears.saturating_mul(3))
@@ -81,7 +86,8 @@ mod tests {
         let weights = Weights::read(folder.path()).unwrap();
         assert_eq!(weights.formats, ["F16", "F32"]);
         assert_eq!((weights.parameters, weights.in_linears), (60, 16));
-        assert_eq!((weights.f32_bytes(), weights.int8_bytes()), (240, 192));
+        assert_eq!((weights.f32_bytes(), weights.half_bytes()), (240, 120));
+        assert_eq!(weights.int8_bytes(), 192);
     }
 
     #[test]

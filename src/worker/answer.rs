@@ -240,7 +240,7 @@ impl<E: Scorer> Reranker<E> {
         Model {
             id: model.id.clone(),
             revision: Some(model.revision.clone()),
-            label: self.scorer.label().map(str::to_owned),
+            label: model.label.clone(),
             precision: model.precision.clone(),
             backend: model.backend.clone(),
         }

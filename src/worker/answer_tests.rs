@@ -22,6 +22,7 @@ impl ByNumber {
             revision: word("1"),
             precision: word("f32"),
             backend: word("none"),
+            label: None,
         };
         Self { model, asked: Mutex::default(), deadlines: Mutex::default() }
     }

@@ -52,6 +52,7 @@ impl TestScorer {
             revision: word("1"),
             precision: word("f32"),
             backend: word("none"),
+            label: None,
         };
         Self { model, behaviour: Box::new(move |request| Box::pin(behaviour(request))) }
     }

@@ -1,10 +1,14 @@
 //! Every operation in plain burn operations.
+//!
+//! What comes out is in the format of what goes in. In between, sums of many numbers, exponents and curves are
+//! computed in float32: float16 has neither the range nor the digits for them, bfloat16 not the digits.
 
 mod attend;
 
 use burn::backend::Backend;
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Shape, Slice, TensorMetadata};
+use burn::tensor::{DType, FloatDType};
 
 use super::inputs::{
     Attention, Bucket, EmbeddingTables, LinearWeights, NormWeights, Normalize, PairLayout, Table,
@@ -21,13 +25,15 @@ pub(super) fn embed<B: Backend>(
     norm: NormWeights<B>,
 ) -> FloatTensor<B> {
     let TokenRows::Plain { words, types, positions } = rows else { unreachable!("{NO_KERNELS}") };
-    let mut sum = B::float_select(tables.words, 0, words);
+    let kept = tables.words.dtype();
+    let select = |table, rows| in_float32::<B>(B::float_select(table, 0, rows));
+    let mut sum = select(tables.words, words);
     for (table, rows) in [(tables.types, types), (tables.positions, positions)] {
         if let Table::Rows(table) = table {
-            sum = B::float_add(sum, B::float_select(table, 0, rows));
+            sum = B::float_add(sum, select(table, rows));
         }
     }
-    normalize::<B>(sum, norm)
+    kept_as::<B>(normalize::<B>(sum, norm), kept)
 }
 
 pub(super) fn linear<B: Backend>(
@@ -147,7 +153,8 @@ pub(super) fn feed_forward<B: Backend>(
 
 pub(super) fn mean<B: Backend>(x: FloatTensor<B>, layout: PairLayout<B>) -> FloatTensor<B> {
     let (buckets, padding) = parts::<B>(layout);
-    let hidden = x.shape()[1];
+    let (hidden, kept) = (x.shape()[1], x.dtype());
+    let x = in_float32::<B>(x);
     // Padding adds nothing, and does not count.
     let (x, weights) = match padding {
         None => (x, None),
@@ -174,7 +181,7 @@ pub(super) fn mean<B: Backend>(x: FloatTensor<B>, layout: PairLayout<B>) -> Floa
             Some(real) => B::float_div(total, sum(real.clone(), 1)),
         });
     }
-    joined::<B>(means)
+    kept_as::<B>(joined::<B>(means), kept)
 }
 
 /// What padding a batch needs.
@@ -243,7 +250,20 @@ fn joined<B: Backend>(mut rows: Vec<FloatTensor<B>>) -> FloatTensor<B> {
 }
 
 pub(super) fn normalize<B: Backend>(x: FloatTensor<B>, norm: NormWeights<B>) -> FloatTensor<B> {
-    in_company::<B>(x, |x| B::layer_norm(x, norm.gamma, Some(norm.beta), norm.epsilon))
+    let kept = x.dtype();
+    let y = in_company::<B>(in_float32::<B>(x), |x| {
+        B::layer_norm(x, norm.gamma, Some(norm.beta), norm.epsilon)
+    });
+    kept_as::<B>(y, kept)
+}
+
+fn in_float32<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    kept_as::<B>(x, DType::F32)
+}
+
+/// Not all backends know that there is nothing to do.
+fn kept_as<B: Backend>(x: FloatTensor<B>, dtype: DType) -> FloatTensor<B> {
+    if x.dtype() == dtype { x } else { B::float_cast(x, FloatDType::from(dtype)) }
 }
 
 /// A lone row takes another path through a CPU's sums and matrix multiplications, and rounds otherwise than the
@@ -272,9 +292,13 @@ fn in_8_bits<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
 }
 
 fn activate<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
+    let curve = |x: FloatTensor<B>, of: fn(FloatTensor<B>) -> FloatTensor<B>| {
+        let kept = x.dtype();
+        kept_as::<B>(of(in_float32::<B>(x)), kept)
+    };
     match activation {
-        Activation::GeluErf => B::gelu(x),
-        Activation::GeluTanh => gelu_tanh::<B>(x),
+        Activation::GeluErf => curve(x, B::gelu),
+        Activation::GeluTanh => curve(x, gelu_tanh::<B>),
         Activation::Relu => B::relu(x),
     }
 }
@@ -287,3 +311,6 @@ fn gelu_tanh<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let share = B::float_add_scalar(B::float_tanh(inner), 1f32.into());
     B::float_mul_scalar(B::float_mul(x, share), 0.5_f32.into())
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests;

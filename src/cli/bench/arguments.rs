@@ -58,7 +58,8 @@ struct ModelFlags {
     /// What computes: flex (CPU), ndarray (CPU, slower), wgpu (Vulkan, Metal, DX12).
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
-    /// Number format of weights and activations: f32, or int8 (faster on a CPU).
+    /// Number format of weights and activations: f32, int8 (faster on a CPU), f16 or bf16 (on a GPU that
+    /// has it).
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
     /// Tokens of a query and a passage together; longer passages are cut. 256 where neither this

@@ -76,8 +76,12 @@ fn described(model: &Model, tried: &Tried) -> Result<String, HubError> {
         Ok(weights) => {
             let millions = weights.parameters as f64 / 1e6;
             line("weights", format!("{}, {millions:.1} million", weights.formats.join(" and ")));
-            let (f32, int8) = (megabytes(weights.f32_bytes()), megabytes(weights.int8_bytes()));
-            line("memory", format!("{f32} of weights with f32, about {int8} with int8"));
+            let [f32, half, int8] =
+                [weights.f32_bytes(), weights.half_bytes(), weights.int8_bytes()].map(megabytes);
+            let all = format!(
+                "{f32} of weights with f32, about {half} with f16 or bf16, {int8} with int8"
+            );
+            line("memory", all);
             if let Some(Speed { activation_bytes, .. }) = tried.speeds.first() {
                 let activations = megabytes(*activation_bytes);
                 line("", format!("about {activations} of activations beside them"));

@@ -38,7 +38,7 @@ pub(in crate::cli) struct Arguments {
     /// What computes in the test: flex (CPU), ndarray (CPU, slower), wgpu (Vulkan, Metal, DX12).
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
-    /// Number format of weights and activations in the test: f32, or int8.
+    /// Number format of weights and activations in the test: f32, int8, f16 or bf16.
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
     #[command(flatten)]

@@ -21,6 +21,14 @@ impl Given {
 fn contradictions_between_keys_are_found() {
     let cases = [
         (
+            "model.precision=f16",
+            "model.precision: f16 is nothing that model.backend = \"flex\" computes in",
+        ),
+        (
+            "model.precision=bf16 model.backend=ndarray",
+            "model.precision: bf16 is nothing that model.backend = \"ndarray\" computes in",
+        ),
+        (
             "kafka.drain_timeout_ms=45000",
             "kafka.drain_timeout_ms: 45000 is not less than kafka.session_timeout_ms, 45000",
         ),

@@ -40,16 +40,26 @@ fn engine(check: &mut Check<'_>) -> engine::Settings {
             "set it to a quarter of model.tokens_max or so",
         );
     }
+    let backend = match model.backend {
+        raw::Backend::Flex => engine::Backend::Flex,
+        raw::Backend::NdArray => engine::Backend::NdArray,
+        raw::Backend::Wgpu => engine::Backend::Wgpu,
+    };
+    let precision = match model.precision {
+        raw::Precision::F32 => engine::Precision::F32,
+        raw::Precision::F16 => engine::Precision::F16,
+        raw::Precision::Bf16 => engine::Precision::Bf16,
+        raw::Precision::Int8 => engine::Precision::Int8,
+    };
+    check.relation(
+        precision.support(backend) != engine::Support::Never,
+        &["model.precision", "model.backend"],
+        format!("{precision} is nothing that model.backend = \"{backend}\" computes in"),
+        "set it to \"f32\" or \"int8\", which read weights stored in any precision; \"f16\" is for model.backend = \"wgpu\"",
+    );
     engine::Settings {
-        backend: match model.backend {
-            raw::Backend::Flex => engine::Backend::Flex,
-            raw::Backend::NdArray => engine::Backend::NdArray,
-            raw::Backend::Wgpu => engine::Backend::Wgpu,
-        },
-        precision: match model.precision {
-            raw::Precision::F32 => engine::Precision::F32,
-            raw::Precision::Int8 => engine::Precision::Int8,
-        },
+        backend,
+        precision,
         kernels: kernels(engine.kernels),
         tokens_max: model.tokens_max,
         query_tokens_max: model.query_tokens_max,

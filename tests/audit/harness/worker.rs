@@ -217,6 +217,7 @@ impl HashScorer {
             revision: word("1"),
             precision: word("f32"),
             backend: word("none"),
+            label: None,
         };
         Self { model, since: Instant::now(), stalled_until: Arc::default() }
     }

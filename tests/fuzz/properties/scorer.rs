@@ -39,6 +39,7 @@ pub(crate) fn reranker(limits: Limits) -> Reranker<ByLength> {
         revision: word("1"),
         precision: word("f32"),
         backend: word("none"),
+        label: None,
     };
     let settings = AnswerSettings {
         limits,

@@ -1,12 +1,14 @@
 //! Attention of the pairs of one bucket.
+//!
+//! Written out rather than left to [`Backend::attention`], whose bodies multiply before they scale and add up in the
+//! format of the input: in float16 both overflow where a trained network's scores are large.
 
 use std::ops::Range;
 
-use burn::backend::ops::AttentionModuleOptions;
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, Shape, Slice, TensorMetadata, get_or_init_device_settings};
 
-use super::NO_KERNELS;
+use super::{NO_KERNELS, in_float32, kept_as};
 use crate::kernels::inputs::{Attention, Bucket, Distance};
 
 /// `[pairs, heads, queries, width]` and twice `[pairs, heads, tokens, width]` → `[pairs * queries, hidden]`.
@@ -18,45 +20,70 @@ pub(super) fn attend<B: Backend>(
     attention: &Attention<B>,
 ) -> FloatTensor<B> {
     let [pairs, heads, queries, width] = query.shape().dims();
-    let shape = || Shape::from([pairs, heads, queries, bucket.tokens]);
+    let shape = Shape::from([pairs, heads, queries, bucket.tokens]);
     let padding = hidden.map(|(hidden, places)| {
         let own = B::bool_slice(hidden, &[Slice::from(places)]);
         let own = B::bool_reshape(own, Shape::from([pairs, 1, 1, bucket.tokens]));
-        B::bool_expand(own, shape())
+        B::bool_expand(own, shape.clone())
     });
     // A window that no pair of the bucket fills hides nothing.
     let window = attention.window.filter(|window| window + 1 < bucket.tokens).map(|window| {
         let own = beyond::<B>(&query, queries, bucket.tokens, window);
-        B::bool_expand(own, shape())
+        B::bool_expand(own, shape.clone())
     });
     let mask = match (padding, window) {
         (Some(padding), Some(window)) => Some(B::bool_or(padding, window)),
         (padding, window) => padding.or(window),
     };
-    let mut scale = None;
-    let (query, key, bias) = match &attention.distance {
-        Distance::Unseen => (query, key, None),
+    let scores = scores::<B>(query, key, &attention.distance);
+    // Not infinity: a query that is padding itself may see nothing, and is to be a number.
+    let scores = match mask {
+        Some(mask) => B::float_mask_fill(scores, mask, f32::MIN.into()),
+        None => scores,
+    };
+    let shares = kept_as::<B>(B::softmax(scores, 3), value.dtype());
+    let context = B::float_matmul(shares, value);
+    let rows = B::float_swap_dims(context, 1, 2);
+    B::float_reshape(rows, Shape::from([pairs * queries, heads * width]))
+}
+
+/// How much each query asks for each key: `[pairs, heads, queries, tokens]`, in float32.
+fn scores<B: Backend>(
+    query: FloatTensor<B>,
+    key: FloatTensor<B>,
+    distance: &Distance<B>,
+) -> FloatTensor<B> {
+    let kept = query.dtype();
+    let [pairs, heads, queries, width] = query.shape().dims();
+    let tokens = key.shape()[2];
+    // A score is the sum of so many products.
+    let products = if matches!(distance, Distance::Disentangled { .. }) { 3 } else { 1 };
+    let scale = 1.0 / ((products * width) as f64).sqrt();
+    let scaled = |x: FloatTensor<B>| B::float_mul_scalar(x, scale.into());
+    let (query, key) = match distance {
         Distance::Rotary { cos, sin } => {
-            let turned = |x| turn::<B>(x, cos, sin);
-            (turned(query), turned(key), None)
+            let turned = |x: FloatTensor<B>| turn::<B>(in_float32::<B>(x), cos, sin);
+            (kept_as::<B>(scaled(turned(query)), kept), kept_as::<B>(turned(key), kept))
         }
-        Distance::Bias(bias) => {
-            let own = by_distance::<B>(bias, &query, queries, bucket.tokens);
-            (query, key, Some(B::float_expand(own, shape())))
-        }
-        Distance::Disentangled { keys, queries: asked, rows } => {
-            // Scores are sums of three products.
-            let factor = 1.0 / (3.0 * width as f64).sqrt();
-            scale = Some(factor);
-            let bias = disentangled::<B>([&query, &key], [keys, asked], rows);
-            (query, key, Some(B::float_mul_scalar(bias, factor.into())))
+        Distance::Unseen | Distance::Bias(_) | Distance::Disentangled { .. } => {
+            (scaled(query), key)
         }
         Distance::Packed(_) => unreachable!("{NO_KERNELS}"),
     };
-    let options = AttentionModuleOptions { scale, softcap: None, is_causal: false };
-    let context = B::attention(query, key, value, mask, bias, options);
-    let rows = B::float_swap_dims(context, 1, 2);
-    B::float_reshape(rows, Shape::from([pairs * queries, heads * width]))
+    let scores = B::float_matmul(query.clone(), B::float_transpose(key.clone()));
+    let scores = in_float32::<B>(scores);
+    match distance {
+        Distance::Bias(bias) => {
+            let own = by_distance::<B>(bias, &query, queries, tokens);
+            let shape = Shape::from([pairs, heads, queries, tokens]);
+            B::float_add(scores, B::float_expand(own, shape))
+        }
+        Distance::Disentangled { keys, queries: asked, rows } => {
+            let tables = [keys, &scaled(asked.clone())];
+            B::float_add(scores, disentangled::<B>([&query, &key], tables, rows))
+        }
+        Distance::Unseen | Distance::Rotary { .. } | Distance::Packed(_) => scores,
+    }
 }
 
 /// Place of each key less that of each query, `[queries, tokens]`.
@@ -98,7 +125,8 @@ fn by_distance<B: Backend>(
     B::float_reshape(own, Shape::from([1, heads, queries, tokens]))
 }
 
-/// Scores of queries with the keys of positions, and of keys with their queries: `[pairs, heads, queries, tokens]`.
+/// Scores of queries with the keys of positions, and of keys with their queries: `[pairs, heads, queries, tokens]`, in
+/// float32.
 fn disentangled<B: Backend>(
     [query, key]: [&FloatTensor<B>; 2],
     [keys, asked]: [&FloatTensor<B>; 2],
@@ -126,7 +154,8 @@ fn disentangled<B: Backend>(
     let of_queries = pick(met(query, keys), places.clone(), [queries, tokens]);
     let turned = B::int_swap_dims(places, 2, 3);
     let of_keys = pick(met(key, asked), turned, [tokens, queries]);
-    B::float_add(of_queries, B::float_swap_dims(of_keys, 2, 3))
+    let of_keys = B::float_swap_dims(of_keys, 2, 3);
+    B::float_add(in_float32::<B>(of_queries), in_float32::<B>(of_keys))
 }
 
 /// Turns `[pairs, heads, tokens, width]`: number `i` of a head together with number `i + width / 2`.
