@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use crossrank::engine::{Deadline, Late, PairError, ScoreRequest, SetScores};
+use crossrank::engine::{Deadline, Late, PairError, PairScore, ScoreRequest, SetScores};
 use crossrank::rank::Cuts;
 use crossrank::stream::{Header, LocalBroker, Record};
 use crossrank::telemetry::{Counts, Snapshot};
@@ -41,7 +41,8 @@ fn scorer() -> TestScorer {
                 }
             }
         };
-        scores.pairs.iter_mut().skip(fit).for_each(|pair| pair.logit = Err(PairError::Late));
+        let late = PairScore { tokens_read: 0, ..PairScore::new(Err(PairError::Late), 4) };
+        scores.pairs.iter_mut().skip(fit).for_each(|pair| *pair = late.clone());
         tokio::time::sleep(PASSAGE * fit as u32).await;
         Ok(scores)
     })
