@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::disentangled::DisentangledHead;
 use super::distance::Distance;
-use super::isa::Isa;
 use super::linear::Rows;
 use super::math;
 use super::scratch::HeadRoom;
@@ -40,21 +39,13 @@ pub(super) struct Attend<'a> {
     pub(super) room: &'a mut HeadRoom,
 }
 
-/// Attention to all rows of the pair, whatever the distance: a kernel of its own, since what others need beside it
-/// would cost this one registers.
-struct ToAll<'a>(Attend<'a>);
-
 // === impl Attend ===
 
-impl Attend<'_> {
-    pub(super) fn run_on(self, isa: Isa) {
-        let near = self.window.is_some() || self.distance.is_in_scores();
-        if near { isa.run(self) } else { isa.run(ToAll(self)) }
-    }
+impl Kernel for Attend<'_> {
+    type Output = ();
 
-    /// `NEAR` is whether it depends on the distance who attends to whom, or how much.
     #[inline(always)]
-    fn attend<S: Simd, const NEAR: bool>(self, simd: S) {
+    fn run<S: Simd>(self, simd: S) {
         let (width, tokens) = (self.width, self.keys.rows);
         let hidden = self.heads * width;
         [self.queries, self.keys, self.values].iter().for_each(|rows| rows.check(hidden));
@@ -63,12 +54,9 @@ impl Attend<'_> {
         let keys = self.room.keys.floats(columns * width);
         let values = self.room.values.floats(tokens * width.next_multiple_of(PANEL));
         let weights = self.room.weights.floats(ROWS_MAX * columns);
-        let positions = self.distance.disentangled().filter(|_| NEAR);
-        let mut disentangled = positions.map(|positions| {
+        let mut disentangled = self.distance.disentangled().map(|positions| {
             DisentangledHead::new(positions, hidden, tokens, &mut self.room.distance)
         });
-        let bias = self.distance.bias().filter(|_| NEAR);
-        let window = self.window.filter(|_| NEAR);
         // Scores are sums of three products where content meets position.
         let products = if disentangled.is_some() { 3.0 } else { 1.0 };
         let scale = 1.0 / (products * width as f32).sqrt();
@@ -82,7 +70,7 @@ impl Attend<'_> {
             let mut row = 0;
             for rows in heights(self.queries.rows, S::TILE_ROWS) {
                 let queries = &self.queries.values[row * self.queries.stride + first..];
-                let seen = match window {
+                let seen = match self.window {
                     None => 0..tokens,
                     Some(window) => {
                         let start = row.saturating_sub(window) / PANEL * PANEL;
@@ -94,12 +82,12 @@ impl Attend<'_> {
                 if let Some(positions) = &mut disentangled {
                     positions.add(simd, tile, row, queries, self.queries.stride, weights);
                 }
-                if let Some(bias) = bias {
+                if let Some(bias) = self.distance.bias() {
                     for (row, query) in weights.chunks_exact_mut(columns).zip(row..row + rows) {
                         bias.add(head, query, seen.start, &mut row[seen.clone()]);
                     }
                 }
-                let beyond = window.map(|window| Beyond { window, row });
+                let beyond = self.window.map(|window| Beyond { window, row });
                 if let Some(beyond) = beyond {
                     beyond.fill(tile, weights, f32::NEG_INFINITY);
                 }
@@ -113,26 +101,6 @@ impl Attend<'_> {
                 row += rows;
             }
         }
-    }
-}
-
-impl Kernel for Attend<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        self.attend::<S, true>(simd);
-    }
-}
-
-// === impl ToAll ===
-
-impl Kernel for ToAll<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        self.0.attend::<S, false>(simd);
     }
 }
 

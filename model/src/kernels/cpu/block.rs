@@ -180,7 +180,7 @@ impl SelfAttention<'_> {
                 rows: tokens,
                 stride: width,
             };
-            Attend {
+            isa.run(Attend {
                 queries: part(0),
                 keys: part(1),
                 values: part(2),
@@ -190,8 +190,7 @@ impl SelfAttention<'_> {
                 distance,
                 context: &mut context[first * hidden..][..tokens * hidden],
                 room: &mut scratch.head,
-            }
-            .run_on(isa);
+            });
         }
         let added = scratch.added.floats(rows * self.output.width());
         let input = Rows { values: context, rows, stride: hidden };
@@ -258,7 +257,7 @@ impl FirstAttention<'_> {
                 stride: width,
             };
             let queries = &queries[index * query_width..];
-            Attend {
+            isa.run(Attend {
                 queries: Rows { values: queries, rows: 1, stride: query_width },
                 keys: part(0),
                 values: part(1),
@@ -268,8 +267,7 @@ impl FirstAttention<'_> {
                 distance,
                 context: &mut context[index * hidden..][..hidden],
                 room: &mut scratch.head,
-            }
-            .run_on(isa);
+            });
         }
         let added = scratch.added.floats(pairs * self.output.width());
         let input = Rows { values: context, rows: pairs, stride: hidden };

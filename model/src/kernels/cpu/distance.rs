@@ -70,14 +70,6 @@ impl Distance {
         }
     }
 
-    /// Whether it changes what a query and a key come to.
-    pub(super) fn is_in_scores(&self) -> bool {
-        match self {
-            Self::Bias(_) | Self::Disentangled(_) => true,
-            Self::Unseen | Self::Rotary(_) => false,
-        }
-    }
-
     pub(super) fn bias(&self) -> Option<&DistanceBias> {
         match self {
             Self::Bias(bias) => Some(bias),

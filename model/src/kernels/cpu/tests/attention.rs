@@ -57,7 +57,7 @@ impl Pair {
         let input = Guarded::input(&spread[..spread.len() - apart]);
         let rows = |part: usize, rows| Rows { values: &input.get()[part * hidden..], rows, stride };
         let mut output = Guarded::output(queries * hidden);
-        Attend {
+        isa.run(Attend {
             queries: rows(0, queries),
             keys: rows(1, self.tokens()),
             values: rows(2, self.tokens()),
@@ -67,8 +67,7 @@ impl Pair {
             distance: &Distance::Unseen,
             context: output.get_mut(),
             room,
-        }
-        .run_on(isa);
+        });
         output.written()
     }
 
