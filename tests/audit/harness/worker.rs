@@ -28,9 +28,9 @@ const ROLE: &str = "CROSSRANK_AUDIT_WORKER";
 /// Records of one partition that a worker may have claimed beyond its commit.
 pub(crate) const UNCOMMITTED_MAX: u32 = 200;
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(8);
-/// Readers wait for the transaction of a worker that has died for so long: no longer than the group
-/// waits for the worker.
-pub(crate) const TRANSACTION_TIMEOUT: Duration = SESSION_TIMEOUT;
+/// The brokers wait for the transaction of a worker that has died for so long. As by default two thirds of a session, so
+/// that it has ended when another worker gets the partitions, which cannot be read before.
+pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a session, as librdkafka demands.
 pub(crate) const REBALANCE_TIMEOUT: Duration = Duration::from_secs(9);
 /// How long the scorer stands still when it is told to.
