@@ -82,7 +82,11 @@ fn a_model_with_one_label_needs_none_and_refuses_others() {
     assert_eq!((plain.label(), named.label()), (None, None));
     assert_eq!(plain.score(&batch).unwrap(), named.score(&batch).unwrap());
     let error = load(&dir, &device, Some("entailment")).unwrap_err();
-    says(&error, &dir, &["label \"entailment\" does not exist; there are 0 \"LABEL_0\""]);
+    says(
+        &error,
+        &dir,
+        &["label \"entailment\" does not exist; by number and name the model has: 0 \"LABEL_0\""],
+    );
 }
 
 /// Gives the classifier two more labels, whose logits are 0 and 1 whatever the pair.

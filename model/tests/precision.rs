@@ -8,22 +8,14 @@ use crossrank_model::{
 use safetensors::Dtype;
 use support::copy::{Copy, Tensors, says};
 use support::{
-    FIXTURES, assert_close, cpus, fixture, golden, golden_pairs, gpu, noted, pack, skipped,
+    FIXTURES, assert_close, cpus, families, fixture, golden, golden_pairs, gpu, noted, pack,
+    skipped,
 };
 
 /// One of each architecture, and of each way to pool.
-const ARCHITECTURES: [&str; 10] = [
-    "tiny-bert",
-    "tiny-roberta",
-    "tiny-xlm-roberta",
-    "tiny-distilbert",
-    "tiny-electra",
-    "tiny-mpnet",
-    "tiny-deberta-v2",
-    "tiny-modernbert",
-    "tiny-modernbert-mean",
-    "tiny-modernbert-modules",
-];
+fn architectures() -> impl Iterator<Item = &'static str> {
+    std::iter::once("tiny-bert").chain(families())
+}
 
 /// Formats of weights in a file, beside float32.
 const HALVES: [Dtype; 2] = [Dtype::F16, Dtype::BF16];
@@ -72,9 +64,8 @@ fn refused(name: &str, device: &Device, precision: Precision) -> PrecisionError 
 fn a_cpu_computes_every_architecture_in_f32_and_int8_and_refuses_the_others() {
     for device in cpus() {
         let backend = device.backend();
-        for (name, precision) in ARCHITECTURES
-            .into_iter()
-            .flat_map(|name| Precision::ALL.map(|precision| (name, precision)))
+        for (name, precision) in
+            architectures().flat_map(|name| Precision::ALL.map(|precision| (name, precision)))
         {
             match precision {
                 Precision::F32 | Precision::Int8 => {
@@ -101,14 +92,14 @@ fn a_gpu_computes_every_architecture_in_what_it_has_and_refuses_the_others() {
     for precision in [Precision::F16, Precision::Bf16] {
         assert_eq!(precision.support(Backend::Wgpu), Support::WhereOffered);
         let Err(told) = device.computes_in(precision) else {
-            ARCHITECTURES.iter().for_each(|name| agrees(name, &device, precision));
+            architectures().for_each(|name| agrees(name, &device, precision));
             ["tiny-bert", "tiny-deberta-v2"]
                 .iter()
                 .for_each(|name| alone(name, &device, precision));
             continue;
         };
         skipped(TEST, &format!("no parity in {precision}: {told}"));
-        for name in ARCHITECTURES {
+        for name in architectures() {
             let error = refused(name, &device, precision);
             assert_eq!(error.to_string(), told.to_string());
             let instead = match precision {
@@ -122,7 +113,7 @@ fn a_gpu_computes_every_architecture_in_what_it_has_and_refuses_the_others() {
     // `parity` has float32 of every fixture.
     assert_eq!(Precision::F32.support(Backend::Wgpu), Support::Always);
     assert_eq!(Precision::Int8.support(Backend::Wgpu), Support::Always);
-    ARCHITECTURES.iter().for_each(|name| agrees(name, &device, Precision::Int8));
+    architectures().for_each(|name| agrees(name, &device, Precision::Int8));
 }
 
 /// Rounds the numbers of `format`'s range to `format`, and keeps them in `stored`.

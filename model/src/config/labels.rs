@@ -181,7 +181,9 @@ mod tests {
         assert_eq!(chosen(Some("2")), Ok(1), "a name goes before a number");
         for unknown in ["Contradiction", "3", "-1", ""] {
             let error = chosen(Some(unknown)).unwrap_err();
-            let told = format!("label {unknown:?} does not exist; there are 0 \"contradiction\"");
+            let told = format!(
+                "label {unknown:?} does not exist; by number and name the model has: 0 \"contradiction\""
+            );
             assert!(error.contains(&told), "{error}");
         }
         let error = chosen(None).unwrap_err();

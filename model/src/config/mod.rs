@@ -91,7 +91,7 @@ pub enum ConfigError {
         labels: String,
     },
     /// None of its labels is called so.
-    #[error("{}: label {asked:?} does not exist; there are {labels}", .path.display())]
+    #[error("{}: label {asked:?} does not exist; by number and name the model has: {labels}", .path.display())]
     UnknownLabel {
         /// The file.
         path: PathBuf,
