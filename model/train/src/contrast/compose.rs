@@ -1,7 +1,7 @@
 //! Schema → case.
 
 use super::grammar::{Break, Facet, GRAMMAR, Schema, Template};
-use super::passage::{Frame, Frames, words_in};
+use super::passage::{Frame, Frames, Place, words_in};
 use super::scene::Scene;
 use super::source::pick;
 use super::{Case, Kind, query};
@@ -28,13 +28,14 @@ enum Echo {
     Least,
 }
 
-/// Which queries the passages name as related ones.
+/// Which queries the passages name besides.
 #[derive(Clone, Copy)]
-enum Related {
+enum Named {
     None,
-    /// Each passage its own.
-    Own,
-    /// The relevant passage that of a distractor, and the distractors that of the relevant one.
+    /// Each the one that it answers, as its heading or as a related one.
+    Own(Place),
+    /// The relevant passage that of a distractor, and the distractors that of the relevant one, as
+    /// related ones.
     Crossed,
 }
 
@@ -46,10 +47,10 @@ struct Draft<'a> {
     ask: String,
 }
 
-/// The sentence that answers, or misses, and the related query beside it.
+/// The sentence that answers, or misses, and a query that the passage names.
 struct Core {
     says: String,
-    related: Option<String>,
+    named: Option<(Place, String)>,
 }
 
 /// The next case of the stream that `rng` stands for. All kinds are equally frequent.
@@ -66,7 +67,7 @@ pub fn case(rng: &mut fastrand::Rng) -> Case {
     let mut texts: Vec<String> = Vec::with_capacity(cores.len());
     for core in &cores {
         let frame: Frame = frames.next(rng);
-        texts.push(frame.around(&core.says, core.related.as_deref(), rng));
+        texts.push(frame.around(&core.says, core.named.as_ref(), rng));
     }
     let relevant = texts.remove(0);
     let query = query::styled(&draft.ask, &filler.lead_ins, &mut draft.scene, rng);
@@ -91,10 +92,11 @@ impl<'a> Draft<'a> {
             2 => (Echo::Most, Echo::Least),
             _ => (Echo::Least, Echo::Most),
         };
-        let related = match rng.u8(..10) {
-            0..6 => Related::None,
-            6 => Related::Own,
-            _ => Related::Crossed,
+        let named = match rng.u8(..20) {
+            0..11 => Named::None,
+            11 | 12 => Named::Own(Place::Heading),
+            13 => Named::Own(Place::Related),
+            _ => Named::Crossed,
         };
         // The same hotel, maker or price in every text, or others in each.
         let same_details = rng.bool();
@@ -105,10 +107,10 @@ impl<'a> Draft<'a> {
         if same_details {
             self.scene = scene;
         }
-        let mut cores = vec![Core { says, related: self.related_to_right(related, miss, rng) }];
+        let mut cores = vec![Core { says, named: self.named_by_relevant(named, miss, rng) }];
         let mut miss = miss;
         for _ in 0..TRIES_MAX {
-            let core = self.distractor(miss, echo_wrong, related, rng);
+            let core = self.distractor(miss, echo_wrong, named, rng);
             if cores.iter().all(|other| other.says != core.says) {
                 cores.push(core);
             }
@@ -134,13 +136,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn distractor(
-        &self,
-        miss: Miss,
-        echo: Echo,
-        related: Related,
-        rng: &mut fastrand::Rng,
-    ) -> Core {
+    fn distractor(&self, miss: Miss, echo: Echo, named: Named, rng: &mut fastrand::Rng) -> Core {
         let (mut scene, templates) = match miss {
             Miss::Facet(facet) => (self.scene.clone(), self.schema.facets[facet].says.clone()),
             Miss::Break(by) => {
@@ -150,27 +146,29 @@ impl<'a> Draft<'a> {
             }
         };
         let says = self.says(&templates, &mut scene, echo, rng);
-        let related = match related {
-            Related::None => None,
-            Related::Own => Some(self.ask_of(miss, &scene, rng)),
-            Related::Crossed => Some(self.own_ask(rng)),
+        let named = match named {
+            Named::None => None,
+            Named::Own(place) => Some((place, self.ask_of(miss, &scene, rng))),
+            Named::Crossed => Some((Place::Related, self.own_ask(rng))),
         };
-        Core { says, related }
+        Core { says, named }
     }
 
-    fn related_to_right(
+    fn named_by_relevant(
         &self,
-        related: Related,
+        named: Named,
         miss: Miss,
         rng: &mut fastrand::Rng,
-    ) -> Option<String> {
-        match (related, miss) {
-            (Related::None, _) => None,
-            (Related::Own, _) => Some(self.own_ask(rng)),
-            (Related::Crossed, Miss::Facet(_)) => Some(self.ask_of(miss, &self.scene, rng)),
-            (Related::Crossed, Miss::Break(by)) => {
-                let broken = self.scene.broken(by, rng);
-                Some(self.ask_of(miss, &broken, rng))
+    ) -> Option<(Place, String)> {
+        match named {
+            Named::None => None,
+            Named::Own(place) => Some((place, self.own_ask(rng))),
+            Named::Crossed => {
+                let scene = match miss {
+                    Miss::Facet(_) => self.scene.clone(),
+                    Miss::Break(by) => self.scene.broken(by, rng),
+                };
+                Some((Place::Related, self.ask_of(miss, &scene, rng)))
             }
         }
     }

@@ -25,6 +25,15 @@ pub(super) struct Frames<'a> {
     shared: Option<Frame>,
 }
 
+/// Where a passage names a query.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// In front, as what it answers.
+    Heading,
+    /// Behind, as what another passage answers.
+    Related,
+}
+
 /// What stands around a sentence.
 #[derive(Clone)]
 pub(super) struct Frame {
@@ -79,19 +88,26 @@ impl<'a> Frames<'a> {
 // === impl Frame ===
 
 impl Frame {
-    /// The passage around `sentence`, with a related query at its end.
+    /// The passage around `sentence`, with the query that it names.
     pub(super) fn around(
         &self,
         sentence: &str,
-        related: Option<&str>,
+        named: Option<&(Place, String)>,
         rng: &mut fastrand::Rng,
     ) -> String {
-        let related = related.map(|query| format!("{}: {query}", pick(&RELATED, rng)));
-        let mut parts: Vec<&str> = self.before.iter().map(String::as_str).collect();
-        let sentence = words::capitalised(sentence);
-        parts.push(&sentence);
-        parts.extend(self.after.iter().map(String::as_str));
-        parts.extend(related.as_deref());
+        let mut parts = self.before.clone();
+        parts.push(words::capitalised(sentence));
+        parts.extend_from_slice(&self.after);
+        match named {
+            None => {}
+            Some((Place::Heading, query)) => {
+                let mark = if query.ends_with(['?', '.']) { "" } else { "." };
+                parts.insert(0, format!("{}{mark}", words::capitalised(query)));
+            }
+            Some((Place::Related, query)) => {
+                parts.push(format!("{}: {query}", pick(&RELATED, rng)));
+            }
+        }
         parts.join(" ")
     }
 }

@@ -68,10 +68,8 @@ const DURATION: System = System(&[
     unit("h", "hour", "hours", 3_600),
     unit("days", "day", "days", 86_400),
 ]);
-const COOKING: System = System(&[
-    unit("min", "minute", "minutes", 1),
-    unit("h", "hour", "hours", 60),
-]);
+const COOKING: System =
+    System(&[unit("min", "minute", "minutes", 1), unit("h", "hour", "hours", 60)]);
 const DOSE: System = System(&[
     unit("mg", "milligram", "milligrams", 1_000),
     unit("µg", "microgram", "micrograms", 1),

@@ -20,6 +20,8 @@ pub(super) fn changes(asked: &Text<'_>, told: &Text<'_>, _rng: &mut fastrand::Rn
         .places("not")
         .into_iter()
         .filter(|&at| AUXILIARIES.contains(&told.before(at)))
+        // "may or may not" denies nothing.
+        .filter(|&at| told.small(at.checked_sub(2)) != "or")
         .filter(|&at| denied.contains(&told.after(at)) && !IDIOMS.contains(&told.after(at)))
         .map(|word| Edit { word, by: String::new() })
         .collect();

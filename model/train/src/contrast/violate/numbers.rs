@@ -55,7 +55,9 @@ pub(super) fn words(asked: &Text<'_>, told: &Text<'_>, rng: &mut fastrand::Rng) 
 /// Another ordinal, where every one like it in the passage follows "the" or its like.
 pub(super) fn ordinals(asked: &Text<'_>, told: &Text<'_>, rng: &mut fastrand::Rng) -> Vec<Change> {
     let adjective = |text: &Text<'_>, small: &str| {
-        text.places(small).iter().all(|&at| DETERMINERS.contains(&text.before(at)))
+        text.places(small).iter().all(|&at| {
+            DETERMINERS.contains(&text.before(at)) && !matches!(text.after(at), "half" | "quarter")
+        })
     };
     let mut changes = Vec::new();
     for small in shared(asked, told, |small| ORDINALS.contains(&small)) {
@@ -133,17 +135,16 @@ fn split(small: &str) -> (&str, &str) {
     small.split_at(end)
 }
 
-/// A numeral of the same shape: first digits are not 0, and a single one is not 1.
+/// A numeral of the same shape: first digits are not 0 where they were not, and a single one is not 1.
 fn another(small: &str, rng: &mut fastrand::Rng) -> String {
     let (digits, ending) = split(small);
-    let single = digits.len() == 1;
-    let mut first = true;
+    let low = 1 + u8::from(digits.len() == 1);
     let new: String = digits
-        .chars()
-        .map(|character| {
-            let low = if first { 1 + u8::from(single) } else { 0 };
-            first = false;
-            if character.is_ascii_digit() { pick_digit(low, rng) } else { character }
+        .char_indices()
+        .map(|(index, character)| match character {
+            '0' if index == 0 => character,
+            '0'..='9' => pick_digit(if index == 0 { low } else { 0 }, rng),
+            _ => character,
         })
         .collect();
     if ending.is_empty() {

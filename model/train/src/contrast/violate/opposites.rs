@@ -6,8 +6,7 @@ use super::{Change, numbers};
 
 /// Words that take the same place in a sentence and that exclude each other. Not here are those
 /// with a second meaning, such as "left", "high" or "lower".
-const SETS: [(Kind, &[&str]); 37] = [
-    (Kind::WordOrder, &["north", "south", "east", "west"]),
+const SETS: [(Kind, &[&str]); 34] = [
     (Kind::WordOrder, &["northern", "southern", "eastern", "western"]),
     (Kind::WordOrder, &["northeast", "northwest", "southeast", "southwest"]),
     (Kind::WordOrder, &["northernmost", "southernmost", "easternmost", "westernmost"]),
@@ -28,7 +27,6 @@ const SETS: [(Kind, &[&str]); 37] = [
     (Kind::Comparison, &["heaviest", "lightest"]),
     (Kind::Comparison, &["maximum", "minimum"]),
     (Kind::Comparison, &["majority", "minority"]),
-    (Kind::Comparison, &["best", "worst"]),
     (Kind::Name, &["male", "female"]),
     (Kind::Name, &["males", "females"]),
     (Kind::Name, &["men", "women", "children"]),
@@ -40,11 +38,15 @@ const SETS: [(Kind, &[&str]); 37] = [
     (Kind::Name, &["rural", "urban"]),
     (Kind::Name, &["acute", "chronic"]),
     (Kind::Name, &["benign", "malignant"]),
-    (Kind::Name, &["inherited", "acquired"]),
     (Kind::Name, &["dominant", "recessive"]),
     (Kind::Name, &["imports", "exports"]),
     (Kind::Name, &["undergraduate", "postgraduate"]),
 ];
+/// Words of place that are surnames as well, and so count only behind a preposition or before a word
+/// that follows them in the query, too.
+const SIDES: &[&str] = &["north", "south", "east", "west"];
+/// Before a word that is then a direction.
+const TOWARDS: [&str; 7] = ["the", "in", "to", "from", "of", "far", "due"];
 /// Countries, without those that are people, birds or parts of another country's name as well.
 const COUNTRIES: &[&str] = &[
     "argentina",
@@ -102,8 +104,8 @@ const COUNTRIES: &[&str] = &[
 ];
 /// Before a word that is then part of another name.
 const PARTS_OF_NAMES: [&str; 5] = ["new", "east", "west", "northern", "southern"];
-/// Behind a word that is then part of another name, such as "west ham" or "south park".
-const LEFT_ALONE: [&str; 5] = ["and", "or", "by", "to", "side"];
+/// Behind a word that is then one of two, such as "north and south", or a name, such as "west 's".
+const LEFT_ALONE: [&str; 5] = ["and", "or", "by", "to", "s"];
 
 /// Every shared word of a set, by another of it.
 pub(super) fn changes(asked: &Text<'_>, told: &Text<'_>, rng: &mut fastrand::Rng) -> Vec<Change> {
@@ -119,6 +121,12 @@ pub(super) fn changes(asked: &Text<'_>, told: &Text<'_>, rng: &mut fastrand::Rng
             }
         }
     }
+    for small in numbers::shared(asked, told, |small| SIDES.contains(&small)) {
+        if is_direction(asked, told, small) {
+            let new = other(SIDES, small, told, rng);
+            changes.extend(new.map(|new| numbers::replace(Kind::WordOrder, told, small, new)));
+        }
+    }
     for small in numbers::shared(asked, told, |small| COUNTRIES.contains(&small)) {
         if told.places(small).iter().all(|&at| !PARTS_OF_NAMES.contains(&told.before(at))) {
             let new = other(COUNTRIES, small, told, rng);
@@ -126,6 +134,18 @@ pub(super) fn changes(asked: &Text<'_>, told: &Text<'_>, rng: &mut fastrand::Rng
         }
     }
     changes
+}
+
+/// Whether each `small` of the passage is a side of something, not somebody.
+fn is_direction(asked: &Text<'_>, told: &Text<'_>, small: &str) -> bool {
+    let after_asked: Vec<&str> =
+        asked.places(small).into_iter().map(|at| asked.after(at)).collect();
+    told.places(small).into_iter().all(|at| {
+        let after = told.after(at);
+        !LEFT_ALONE.contains(&after)
+            && (TOWARDS.contains(&told.before(at))
+                || (!after.is_empty() && after_asked.contains(&after)))
+    })
 }
 
 /// A word of `set` that is not `small` and that the passage does not have.
