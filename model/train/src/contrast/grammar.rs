@@ -79,7 +79,7 @@ pub(super) struct Filler {
 impl Grammar {
     fn parse() -> Self {
         Self {
-            schemas: Kind::ALL.iter().map(|&kind| (kind, schemas(source_of(kind)))).collect(),
+            schemas: Kind::ALL.iter().map(|&kind| (kind, schemas(sources_of(kind)))).collect(),
             fillers: fillers(include_str!("text/filler.txt")),
             lists: lists(include_str!("text/words.txt")),
         }
@@ -155,17 +155,22 @@ pub(super) fn mentions(template: &str, name: &str) -> bool {
     template.contains(&format!("{{{name}}}")) || template.contains(&format!("{{{name}*}}"))
 }
 
-fn source_of(kind: Kind) -> &'static str {
+/// The schema files of a kind.
+fn sources_of(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Negation => include_str!("text/negation.txt"),
-        Kind::Number => include_str!("text/number.txt"),
-        Kind::Unit => include_str!("text/unit.txt"),
-        Kind::Date => include_str!("text/date.txt"),
-        Kind::Comparison => include_str!("text/comparison.txt"),
-        Kind::Name => include_str!("text/name.txt"),
-        Kind::NearDuplicate => include_str!("text/near_duplicate.txt"),
-        Kind::WordOrder => include_str!("text/word_order.txt"),
-        Kind::Question => include_str!("text/question.txt"),
+        Kind::Negation => {
+            &[include_str!("text/negation_places.txt"), include_str!("text/negation_things.txt")]
+        }
+        Kind::Number => &[include_str!("text/number.txt")],
+        Kind::Unit => &[include_str!("text/unit.txt")],
+        Kind::Date => &[include_str!("text/date.txt")],
+        Kind::Comparison => &[include_str!("text/comparison.txt")],
+        Kind::Name => &[include_str!("text/name.txt")],
+        Kind::NearDuplicate => &[include_str!("text/near_duplicate.txt")],
+        Kind::WordOrder => &[include_str!("text/word_order.txt")],
+        Kind::Question => {
+            &[include_str!("text/question_people.txt"), include_str!("text/question_things.txt")]
+        }
     }
 }
 
@@ -176,9 +181,9 @@ fn lines(text: &'static str) -> impl Iterator<Item = (&'static str, &'static str
         .map(|line| line.split_once(' ').unwrap_or((line, "")))
 }
 
-fn schemas(text: &'static str) -> Vec<Schema> {
+fn schemas(texts: &[&'static str]) -> Vec<Schema> {
     let mut schemas: Vec<Schema> = Vec::new();
-    for (sign, rest) in lines(text) {
+    for (sign, rest) in texts.iter().flat_map(|text| lines(text)) {
         match (sign, schemas.last_mut()) {
             ("#", _) => schemas.push(Schema { topic: rest, ..Schema::default() }),
             (_, Some(schema)) => schema.line(sign, rest),

@@ -184,3 +184,55 @@ fn amount(rng: &mut fastrand::Rng) -> u64 {
         _ => rng.u64(2..=18) * 50,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SYSTEMS: [System; 9] =
+        [LENGTH, DISTANCE, SMALL, MASS, VOLUME, DURATION, COOKING, DOSE, DATA];
+
+    /// What a text such as "5 km" or "five kilometres" measures, in the base of its system.
+    fn measured(system: System, text: &str) -> Option<u64> {
+        let (amount, name) = text.split_once(' ')?;
+        let unit =
+            system.0.iter().find(|unit| [unit.short, unit.one, unit.many].contains(&name))?;
+        let worded = (0..=12).find(|&number| words::number(number).as_deref() == Some(amount));
+        let amount = worded.map(u64::from).or_else(|| amount.parse().ok())?;
+        Some(amount * unit.size)
+    }
+
+    #[test]
+    fn every_notation_is_exactly_as_much() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for system in SYSTEMS {
+            let mut units = std::collections::BTreeSet::new();
+            for _ in 0..500 {
+                let quantity = system.draw(&mut rng);
+                let text = quantity.render(&mut rng);
+                assert_eq!(measured(system, &text), Some(quantity.total()), "{text}");
+                units.insert(text.split_once(' ').map(|(_, unit)| unit.to_owned()));
+            }
+            assert!(units.len() > system.0.len());
+        }
+    }
+
+    #[test]
+    fn a_near_quantity_is_another_one() {
+        let mut rng = fastrand::Rng::with_seed(2);
+        for system in SYSTEMS {
+            for _ in 0..500 {
+                let quantity = system.draw(&mut rng);
+                let near = quantity.near(&mut rng);
+                assert_ne!(near.total(), quantity.total());
+            }
+        }
+    }
+
+    #[test]
+    fn a_quantity_is_the_same_in_another_unit() {
+        let quantity = |unit, amount| Quantity { system: DISTANCE, unit, amount };
+        assert_eq!(quantity(0, 5), quantity(1, 5000));
+        assert!(quantity(2, 5) > quantity(0, 5));
+    }
+}

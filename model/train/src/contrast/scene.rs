@@ -104,6 +104,13 @@ impl Scene {
         with_articles(&text)
     }
 
+    /// What a slot holds, which is drawn now if it is new.
+    #[cfg(test)]
+    pub(super) fn value(&mut self, name: &'static str, rng: &mut fastrand::Rng) -> Value {
+        let at = self.bind(name, rng);
+        self.slots[at].value.clone()
+    }
+
     /// The index of a slot, which is drawn now if it is new.
     fn bind(&mut self, name: &'static str, rng: &mut fastrand::Rng) -> usize {
         if let Some(at) = self.slots.iter().position(|bound| bound.name == name) {

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::grammar::{Break, GRAMMAR, mentions};
+use super::scene::Scene;
 use super::source::Source;
 use super::{Case, Kind, case, query, violate};
 
@@ -138,6 +139,48 @@ fn every_query_names_what_a_break_changes() {
             }
         }
     }
+}
+
+#[test]
+fn a_broken_scene_holds_other_values_and_the_same_ones_elsewhere() {
+    let mut rng = fastrand::Rng::with_seed(9);
+    for schema in Kind::ALL.into_iter().flat_map(|kind| GRAMMAR.schemas(kind)) {
+        for &by in &schema.breaks {
+            let mut scene = Scene::new(schema, &mut rng);
+            let names = match by {
+                Break::Redraw(name) => vec![name],
+                Break::Swap(one, other) => vec![one, other],
+            };
+            for name in &names {
+                scene.value(name, &mut rng);
+            }
+            let mut broken = scene.broken(by, &mut rng);
+            for name in schema.slots.iter().flat_map(|slots| &slots.names).chain(&names) {
+                let same = scene.value(name, &mut rng) == broken.value(name, &mut rng);
+                assert_eq!(same, !names.contains(name), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn names_come_in_the_order_of_the_query_in_about_half_of_the_answers() {
+    let mut shares = Vec::new();
+    for schema in GRAMMAR.schemas(Kind::WordOrder) {
+        for &by in &schema.breaks {
+            let Break::Swap(one, other) = by else { continue };
+            let in_order = |text: &str| {
+                let at = |name: &str| text.find(&format!("{{{name}}}"));
+                f64::from(at(one) < at(other))
+            };
+            let facet = &schema.facets[0];
+            let ask = mean(&facet.asks, |ask| in_order(ask));
+            let says = mean(&facet.says, |says| in_order(says));
+            shares.push(ask * says + (1.0 - ask) * (1.0 - says));
+        }
+    }
+    let share = mean(&shares, |&share| share);
+    assert!((0.4..=0.6).contains(&share), "{share:.3}");
 }
 
 #[test]

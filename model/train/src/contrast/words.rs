@@ -78,3 +78,23 @@ pub(super) fn capitalised(text: &str) -> String {
         None => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_they_are_read() {
+        let read = [(0, "zero"), (12, "twelve"), (40, "forty"), (99, "ninety-nine")];
+        for (digits, word) in read {
+            assert_eq!(number(digits).as_deref(), Some(word));
+        }
+        assert_eq!(number(100), None);
+        assert_eq!(
+            ["7", "700", "7,000", "1,234,567"],
+            [7, 700, 7000, 1_234_567].map(with_commas)[..]
+        );
+        let ordinals = [1, 2, 3, 4, 11, 12, 13, 21, 112].map(ordinal_suffix);
+        assert_eq!(ordinals, ["st", "nd", "rd", "th", "th", "th", "th", "st", "th"]);
+    }
+}
