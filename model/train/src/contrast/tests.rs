@@ -202,6 +202,20 @@ fn the_words_of_the_query_do_not_tell_the_relevant_passage() {
 }
 
 #[test]
+fn a_passage_that_quotes_the_query_may_be_either() {
+    let cases = cases(10, CASES);
+    let quotes = |case: &Case, text: &str| {
+        let query = case.query.trim_end_matches(['?', '.']).to_lowercase();
+        text.to_lowercase().contains(&query)
+    };
+    let relevant = mean(&cases, |case| f64::from(quotes(case, &case.relevant)));
+    let distracting =
+        mean(&cases, |case| mean(&case.distractors, |text| f64::from(quotes(case, text))));
+    let ratio = relevant / distracting;
+    assert!((0.25..=1.0).contains(&ratio), "{relevant:.3} against {distracting:.3}");
+}
+
+#[test]
 fn a_word_of_negation_does_not_tell_the_relevant_passage() {
     for (kind, cases) in by_kind(CASES) {
         let share = mean(&cases, |case| wins(case, negations));
