@@ -236,6 +236,12 @@ impl Device {
         Self { floats: precision.floats(), ..self.clone() }
     }
 
+    /// The same device, on which operations have derivatives.
+    #[cfg(feature = "train")]
+    pub(crate) fn differentiating(self) -> Self {
+        Self { inner: self.inner.clone().autodiff(), ..self }
+    }
+
     /// What weights and activations are kept in, where no kernels compute.
     pub(crate) fn floats(&self) -> FloatDType {
         self.floats

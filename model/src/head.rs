@@ -2,6 +2,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::config::HeadActivation;
+#[cfg(feature = "train")]
+use crate::config::ModelConfig;
 use crate::device::Device;
 use crate::layers::{Linear, Norm};
 use crate::stored::{StoredHead, StoredStage};
@@ -26,6 +28,17 @@ struct Stage {
 impl Head {
     pub(crate) fn new(stored: StoredHead, device: &Device) -> Self {
         Self { stages: stored.stages.into_iter().map(|stage| Stage::new(stage, device)).collect() }
+    }
+
+    /// As the file holds it, without what stands before it.
+    #[cfg(feature = "train")]
+    pub(crate) fn stored(&self, config: &ModelConfig) -> StoredHead {
+        let stages = self.stages.iter().zip(&config.head).map(|(own, stage)| StoredStage {
+            linear: own.linear.stored(stage.bias),
+            activation: own.activation,
+            norm: own.norm.as_ref().zip(stage.norm.as_ref()).map(|(norm, of)| norm.stored(of.bias)),
+        });
+        StoredHead { final_norm: None, stages: stages.collect() }
     }
 
     /// `[pairs, hidden]` → logits `[pairs, labels]`.

@@ -99,6 +99,18 @@ impl Linear {
         }
     }
 
+    /// The layer as its file holds it. Only plain ones of floats are trained.
+    #[cfg(feature = "train")]
+    pub(crate) fn stored(&self, has_bias: bool) -> StoredLinear {
+        let Self::Plain(PlainLinear { weight, bias, smoothing: None }) = self else {
+            unreachable!("a model is trained without kernels, in floats")
+        };
+        let [inputs, outputs] = weight.shape().dims();
+        let rows = transposed(&numbers(weight), outputs, inputs);
+        let (weights, bias) = (StoredWeights::Float(rows), numbers(bias));
+        StoredLinear { inputs, outputs, weights, bias, has_bias }
+    }
+
     /// `[rows, inputs]` → `[rows, outputs]`.
     pub(crate) fn forward(&self, x: Tensor<2>, activation: Option<Activation>) -> Tensor<2> {
         Tensor::from_dispatch(Dispatch::linear(x.into_dispatch(), self.weights(), activation))
@@ -124,6 +136,13 @@ impl Norm {
         Tensor::from_dispatch(Dispatch::normalize(x.into_dispatch(), self.weights()))
     }
 
+    /// The layer as its file holds it.
+    #[cfg(feature = "train")]
+    pub(crate) fn stored(&self, has_beta: bool) -> StoredNorm {
+        let (gamma, beta) = (numbers(&self.gamma), numbers(&self.beta));
+        StoredNorm { gamma, beta, has_beta, epsilon: self.epsilon }
+    }
+
     /// The layer as an operation takes it.
     pub(crate) fn weights(&self) -> NormWeights<Dispatch> {
         NormWeights {
@@ -144,6 +163,12 @@ pub(crate) fn param<const D: usize>(
     device.memory_persistent_allocations(TensorData::new(values, shape), |data| {
         Param::from_tensor(Tensor::from_data(data, (device, floats.into())))
     })
+}
+
+/// The numbers of a parameter.
+#[cfg(feature = "train")]
+pub(crate) fn numbers<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
+    param.val().inner().into_data().try_to_vec().expect("parameters are float32")
 }
 
 /// What the int8 weights stand for.

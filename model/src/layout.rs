@@ -91,6 +91,16 @@ impl Layout {
         Self { tokens, pairs, order }
     }
 
+    /// For each pair of the batch, its place among the computed ones.
+    #[cfg(feature = "train")]
+    pub(crate) fn places(&self) -> Vec<usize> {
+        let mut places = vec![0; self.order.len()];
+        for (place, &pair) in self.order.iter().enumerate() {
+            places[pair] = place;
+        }
+        places
+    }
+
     /// Puts what was computed for each pair into the order of the batch.
     pub(crate) fn in_batch_order(&self, computed: &[f32]) -> Vec<f32> {
         let mut values = vec![0.0; computed.len()];

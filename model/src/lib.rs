@@ -9,6 +9,7 @@ mod attending;
 mod calibration;
 mod config;
 mod device;
+mod directory;
 mod encoder;
 mod files;
 #[cfg(feature = "wgpu")]
@@ -23,6 +24,8 @@ mod precision;
 mod quantization;
 mod stored;
 mod tokenizer;
+#[cfg(feature = "train")]
+pub mod training;
 mod weights;
 
 pub use config::{ConfigError, deciding_files, labels};

@@ -1,19 +1,28 @@
 //! The network of every architecture, on a packed batch.
 
+#[cfg(feature = "train")]
+use std::path::PathBuf;
+
 use burn::backend::Dispatch;
 use burn::module::{Module, Param};
 use burn::tensor::{FloatDType, Tensor};
 
 use crate::attending::{Attending, Tables};
 use crate::calibration::Calibration;
+#[cfg(feature = "train")]
+use crate::config::Biases;
 use crate::config::{Activation, ModelConfig, NormPlace, Pooling};
 use crate::device::Device;
 use crate::head::Head;
 use crate::kernels::{EmbeddingTables, EncoderOps as _, Normalize, Table};
+#[cfg(feature = "train")]
+use crate::layers::numbers;
 use crate::layers::{Linear, Norm, param};
 use crate::layout::Layout;
 use crate::packed::PackedBatch;
 use crate::precision::Precision;
+#[cfg(feature = "train")]
+use crate::stored::StoredFile;
 use crate::stored::{StoredDistances, StoredEmbeddings, StoredHead, StoredLayer, StoredProjection};
 use crate::weights::{Weights, WeightsError};
 
@@ -85,8 +94,20 @@ impl Network {
         device: &Device,
         calibration: Option<&PackedBatch>,
     ) -> Result<Self, WeightsError> {
-        let embeddings = StoredEmbeddings::take(config, &mut weights)?;
-        let distances = StoredDistances::take(config, &mut weights)?;
+        let network = Self::take(config, &mut weights, device, calibration)?;
+        weights.finish(&config.names.ignored())?;
+        Ok(network)
+    }
+
+    /// As [`Network::load`], whatever else is in the file.
+    pub(crate) fn take(
+        config: &ModelConfig,
+        weights: &mut Weights,
+        device: &Device,
+        calibration: Option<&PackedBatch>,
+    ) -> Result<Self, WeightsError> {
+        let embeddings = StoredEmbeddings::take(config, weights)?;
+        let distances = StoredDistances::take(config, weights)?;
         let mut calibration =
             calibration.map(|batch| Calibration::start(config, &embeddings, batch));
         let embeddings = Embeddings::new(embeddings, config, device);
@@ -94,7 +115,7 @@ impl Network {
         let mut layers = Vec::with_capacity(config.layers);
         // Layer by layer, so that no more than one is in memory twice.
         for index in 0..config.layers {
-            let mut stored = StoredLayer::take(config, &mut weights, index)?;
+            let mut stored = StoredLayer::take(config, weights, index)?;
             if let Some(calibration) = &mut calibration {
                 let inputs = calibration.pass(&stored, &distances.of(config, index, &stored));
                 stored.quantize(&inputs);
@@ -104,8 +125,7 @@ impl Network {
             let attending = Attending { heads: config.heads, window, distance };
             layers.push(Layer::new(stored, attending, config, device));
         }
-        let mut head = StoredHead::take(config, &mut weights)?;
-        weights.finish(&config.names.ignored())?;
+        let mut head = StoredHead::take(config, weights)?;
         Ok(Self {
             embeddings,
             layers,
@@ -136,6 +156,41 @@ impl Network {
     }
 }
 
+#[cfg(feature = "train")]
+impl Network {
+    /// The layers, as the tensors of a file; also those of heads in folders of their own.
+    pub(crate) fn store(
+        &self,
+        config: &ModelConfig,
+        rest: &Untrained,
+        file: &mut StoredFile,
+    ) -> Vec<(PathBuf, StoredFile)> {
+        self.embeddings.stored(config, rest).store(config, file);
+        rest.distances.store(config, file);
+        for (index, layer) in self.layers.iter().enumerate() {
+            layer.stored(config).store(config, index, file);
+        }
+        let mut head = self.head.stored(config);
+        head.final_norm = self.norm.as_ref().map(|norm| norm.stored(config.biases.norm));
+        head.store(config, file);
+        head.in_folders(config)
+    }
+
+    /// Keeps what texts are looked up in as it is.
+    pub(crate) fn freeze_embeddings(self) -> Self {
+        Self { embeddings: self.embeddings.no_grad(), ..self }
+    }
+}
+
+/// What a file holds beside what is trained.
+#[cfg(feature = "train")]
+pub(crate) struct Untrained {
+    /// What is shared by the layers for distances.
+    pub(crate) distances: StoredDistances,
+    /// Rows of the position table before that of the first token.
+    pub(crate) positions_before: Vec<f32>,
+}
+
 // === impl Embeddings ===
 
 impl Embeddings {
@@ -152,6 +207,22 @@ impl Embeddings {
             types: stored.types.map(table),
             norm: Norm::new(stored.norm, device),
             projection: stored.projection.map(|linear| Linear::new(linear, device)),
+        }
+    }
+
+    #[cfg(feature = "train")]
+    fn stored(&self, config: &ModelConfig, rest: &Untrained) -> StoredEmbeddings {
+        let positions = self.positions.as_ref().map(|own| {
+            let mut rows = rest.positions_before.clone();
+            rows.extend(numbers(own));
+            rows
+        });
+        StoredEmbeddings {
+            words: numbers(&self.words),
+            types: self.types.as_ref().map(numbers),
+            positions,
+            norm: self.norm.stored(config.biases.norm),
+            projection: self.projection.as_ref().map(|projection| projection.stored(true)),
         }
     }
 
@@ -202,6 +273,26 @@ impl Layer {
             activation: config.activation,
             gated: config.gated,
             norm_place: config.norm_place,
+        }
+    }
+
+    #[cfg(feature = "train")]
+    fn stored(&self, config: &ModelConfig) -> StoredLayer {
+        let Biases { attention, feed_forward, norm } = config.biases;
+        let projection = match &self.projection {
+            Projection::All(qkv) => StoredProjection::All(qkv.stored(attention)),
+            Projection::First(FirstProjection { query, key_value }) => StoredProjection::First {
+                query: query.stored(attention),
+                key_value: key_value.stored(attention),
+            },
+        };
+        StoredLayer {
+            projection,
+            output: self.output.stored(attention),
+            attention_norm: self.attention_norm.as_ref().map(|own| own.stored(norm)),
+            up: self.up.stored(feed_forward),
+            down: self.down.stored(feed_forward),
+            norm: self.norm.stored(norm),
         }
     }
 

@@ -1,13 +1,11 @@
 //! A model directory with int8 weights, made from one with float weights.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::TensorView;
-
 use crate::calibration::{self, Calibration};
 use crate::config::{self, ConfigError, ModelConfig};
+use crate::directory;
 use crate::encoder::LoadError;
 use crate::files;
 use crate::stored::{StoredDistances, StoredEmbeddings, StoredFile, StoredHead, StoredLayer};
@@ -54,50 +52,11 @@ pub fn quantize(from: &Path, to: &Path) -> Result<(), QuantizeError> {
     if config.quantized {
         return Err(QuantizeError::Already(from.to_path_buf()));
     }
-    let tokenizer_json = files::read(from, files::TOKENIZER).map_err(LoadError::from)?;
-    let tokenizer_config = files::read_optional(from, files::TOKENIZER_CONFIG);
-    let tokenizer_config = tokenizer_config.map_err(LoadError::from)?;
     let tensors = quantized(from, &config)?;
-    let views = tensors.0.iter().map(|tensor| {
-        let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes);
-        (&tensor.name, view.expect("as many bytes as the shape says"))
-    });
-    let file = safetensors::serialize(views, None).expect("sizes are right and names are unique");
-
-    let mut written: Vec<(PathBuf, Vec<u8>)> = vec![
-        (files::CONFIG.into(), marked(&path, &config_json)?),
-        (files::TOKENIZER.into(), tokenizer_json),
-        (files::WEIGHTS.into(), file),
-    ];
-    written.extend(tokenizer_config.map(|bytes| (files::TOKENIZER_CONFIG.into(), bytes)));
-    for name in [files::SENTENCE_BERT, files::SENTENCE_TRANSFORMERS] {
-        let bytes = files::read_optional(from, name).map_err(LoadError::from)?;
-        written.extend(bytes.map(|bytes| (name.into(), bytes)));
-    }
-    for name in config.module_files {
-        let bytes = files::read_module(from, &name).map_err(LoadError::from)?;
-        written.push((name, bytes));
-    }
-    write(to, &written)
-}
-
-/// Makes the directory `to` of these files: whole, or not at all.
-fn write(to: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<(), QuantizeError> {
-    let aside = aside(to);
-    fs::create_dir(&aside).map_err(|source| failed(&aside, source))?;
-    let fill = || {
-        for (name, bytes) in files {
-            let path = aside.join(name);
-            let folder = path.parent().unwrap_or(&aside);
-            fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
-            fs::write(&path, bytes).map_err(|source| failed(&path, source))?;
-        }
-        fs::rename(&aside, to).map_err(|source| failed(to, source))
-    };
-    fill().inspect_err(|_| {
-        // What is left behind does no harm, and the error says where it is.
-        drop(fs::remove_dir_all(&aside));
-    })
+    let mut written = directory::companions(from, &config).map_err(LoadError::from)?;
+    written.push((files::CONFIG.into(), marked(&path, &config_json)?));
+    written.push((files::WEIGHTS.into(), tensors.into_bytes()));
+    directory::write(to, &written).map_err(|(path, source)| QuantizeError::Write { path, source })
 }
 
 fn quantized(from: &Path, config: &ModelConfig) -> Result<StoredFile, LoadError> {
@@ -130,14 +89,6 @@ fn marked(path: &Path, config_json: &[u8]) -> Result<Vec<u8>, LoadError> {
     let mut text = serde_json::to_vec_pretty(&config).map_err(broken)?;
     text.push(b'\n');
     Ok(text)
-}
-
-/// A name beside `to` that nobody else uses.
-fn aside(to: &Path) -> PathBuf {
-    // Without a slash at the end, behind which the name would be one of a file inside.
-    let mut name = to.components().as_path().as_os_str().to_owned();
-    name.push(format!(".partial-{}", std::process::id()));
-    PathBuf::from(name)
 }
 
 fn failed(path: &Path, source: io::Error) -> QuantizeError {

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -117,14 +117,17 @@ pub enum WeightsError {
 /// A safetensors file from which every tensor is taken exactly once.
 pub(crate) struct Weights {
     path: PathBuf,
-    file: File,
+    file: Option<File>,
     /// Where the tensors begin.
     start: u64,
-    header: Metadata,
-    left: BTreeSet<String>,
+    left: BTreeMap<String, TensorInfo>,
     /// What the numbers have to fit.
     precision: Precision,
+    absent: Option<Absent>,
 }
+
+/// Gives a tensor that the file lacks, by its name and shape, or leaves it missing.
+pub(crate) type Absent = Box<dyn FnMut(&str, &[usize]) -> Option<Vec<f32>>>;
 
 // === impl Weights ===
 
@@ -134,11 +137,40 @@ impl Weights {
         let (path, mut file) = files::open(dir, files::WEIGHTS)?;
         match header(&mut file) {
             Ok((start, header)) => {
-                let left = header.tensors().into_keys().collect();
-                Ok(Self { path, file, start, header, left, precision: Precision::F32 })
+                let owned = |(name, info): (String, &TensorInfo)| (name, info.clone());
+                let left = header.tensors().into_iter().map(owned).collect();
+                let (file, precision) = (Some(file), Precision::F32);
+                Ok(Self { path, file, start, left, precision, absent: None })
             }
             Err(source) => Err(WeightsError::Corrupt { path, source }),
         }
+    }
+
+    /// Those of a model that has none yet.
+    #[cfg(feature = "train")]
+    pub(crate) fn none(dir: &Path) -> Self {
+        let (path, left) = (dir.join(files::WEIGHTS), BTreeMap::new());
+        Self { path, file: None, start: 0, left, precision: Precision::F32, absent: None }
+    }
+
+    /// Names of the tensors that nobody took.
+    #[cfg(feature = "train")]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.left.keys().map(String::as_str)
+    }
+
+    /// Calls each tensor what `name` makes of its name, and drops those of which it makes nothing.
+    #[cfg(feature = "train")]
+    pub(crate) fn renamed(mut self, name: impl Fn(&str) -> Option<String>) -> Self {
+        let renamed = |(old, info): (String, TensorInfo)| name(&old).map(|name| (name, info));
+        self.left = self.left.into_iter().filter_map(renamed).collect();
+        self
+    }
+
+    /// Takes what is missing from `absent`.
+    #[cfg(feature = "train")]
+    pub(crate) fn completed_by(self, absent: Absent) -> Self {
+        Self { absent: Some(absent), ..self }
     }
 
     /// Refuses numbers that `precision` has no room for.
@@ -152,6 +184,11 @@ impl Weights {
         name: &str,
         expected: [usize; D],
     ) -> Result<Vec<f32>, WeightsError> {
+        if let (false, Some(absent)) = (self.left.contains_key(name), &mut self.absent)
+            && let Some(values) = absent(name, &expected)
+        {
+            return Ok(values);
+        }
         let info = self.info(name, &expected)?;
         let values = match info.dtype {
             Dtype::F32 => self.read(&info, f32::from_le_bytes)?,
@@ -211,14 +248,13 @@ impl Weights {
     /// What the header says of a tensor that is taken now.
     fn info(&mut self, name: &str, expected: &[usize]) -> Result<TensorInfo, WeightsError> {
         let (path, name) = (self.path.clone(), name.to_owned());
-        let info = self.header.info(&name).filter(|_| self.left.remove(&name));
-        match info {
+        match self.left.remove(&name) {
             None => Err(WeightsError::Missing { path, name, expected: expected.to_vec() }),
             Some(info) if info.shape != expected => {
-                let (actual, expected) = (info.shape.clone(), expected.to_vec());
+                let (actual, expected) = (info.shape, expected.to_vec());
                 Err(WeightsError::Shape { path, name, actual, expected })
             }
-            Some(info) => Ok(info.clone()),
+            Some(info) => Ok(info),
         }
     }
 
@@ -241,7 +277,8 @@ impl Weights {
             }
             Ok(())
         };
-        match fill(&mut self.file) {
+        let file = self.file.as_mut().expect("a tensor is in a file");
+        match fill(file) {
             Ok(()) => Ok(values),
             Err(source) => {
                 let path = self.path.clone();
@@ -262,14 +299,14 @@ impl Weights {
         old_name: &str,
         expected: [usize; D],
     ) -> Result<Vec<f32>, WeightsError> {
-        let there = !self.left.contains(name) && self.left.contains(old_name);
+        let there = !self.left.contains_key(name) && self.left.contains_key(old_name);
         self.take(if there { old_name } else { name }, expected)
     }
 
     /// Refuses tensors that nobody took, except those named in `ignored`.
     pub(crate) fn finish(mut self, ignored: &[String]) -> Result<(), WeightsError> {
-        self.left.retain(|name| !ignored.contains(name));
-        match self.left.first() {
+        self.left.retain(|name, _| !ignored.contains(name));
+        match self.left.keys().next() {
             None => Ok(()),
             Some(first) => Err(WeightsError::Unused {
                 path: self.path,

@@ -103,3 +103,15 @@ pub(crate) fn of(fields: &mut Fields) -> Result<(&'static Architecture, bool), C
     fields.must_be("model_type", |v| v == model_type, &format!("\"{model_type}\""))?;
     Ok((found, named(Some(found.class))))
 }
+
+/// The class that gives scores, of a model type.
+#[cfg(feature = "train")]
+pub(crate) fn class_of(model_type: &str) -> Option<&'static str> {
+    ALL.iter().find(|known| known.model_type == model_type).map(|known| known.class)
+}
+
+/// All model types.
+#[cfg(feature = "train")]
+pub(crate) fn model_types() -> Vec<&'static str> {
+    ALL.iter().map(|known| known.model_type).collect()
+}

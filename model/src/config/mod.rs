@@ -121,6 +121,12 @@ impl ModelConfig {
         modules::complete(dir, config)
     }
 
+    /// Checks the text of the file at `path`, of a model that is no more than an encoder and its own head.
+    #[cfg(feature = "train")]
+    pub(crate) fn parse_with_head(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
+        Self::parse_file(path, bytes).map(|(config, _)| config)
+    }
+
     /// Checks the text of the file at `path`; also says whether the network has a head of its own.
     fn parse_file(path: &Path, bytes: &[u8]) -> Result<(Self, bool), ConfigError> {
         let mut fields = Fields::parse(path, bytes)?;

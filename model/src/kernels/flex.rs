@@ -5,6 +5,8 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{TensorData, TensorMetadata};
 
+#[cfg(feature = "train")]
+use super::cpu::Isa;
 use super::cpu::{self, FeedForward, FirstAttention, NormSlices, SelfAttention};
 use super::inputs::{
     Attention, Distance, EmbeddingTables, LinearWeights, NormWeights, Normalize, PairLayout, Table,
@@ -132,6 +134,48 @@ impl EncoderOps for Flex {
         };
         let (x, hidden) = (whole(x.clone()), x.shape()[1]);
         tensor(cpu::mean(x.storage(), offsets, hidden), hidden)
+    }
+}
+
+#[cfg(feature = "train")]
+impl super::training::Derivatives for Flex {
+    fn gelu_forward(x: FlexTensor) -> FlexTensor {
+        let mut x = whole(x);
+        cpu::gelu(Isa::best(), x.storage_mut());
+        x
+    }
+
+    fn gelu_slope(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        let (x, mut gradient) = (whole(x), whole(gradient));
+        cpu::gelu_backward(Isa::best(), x.storage(), gradient.storage_mut());
+        gradient
+    }
+
+    fn softmax_slope(shares: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        let (shares, mut gradient) = (whole(shares), whole(gradient));
+        let width = shares.shape()[shares.shape().num_dims() - 1];
+        cpu::softmax_backward(Isa::best(), shares.storage(), gradient.storage_mut(), width);
+        gradient
+    }
+
+    fn norm_slopes(
+        x: FlexTensor,
+        norm: NormWeights<Self>,
+        gradient: FlexTensor,
+    ) -> [FlexTensor; 3] {
+        let (x, mut gradient) = (whole(x), whole(gradient));
+        let mut of_weights = Vec::new();
+        norm.lend(|norm| {
+            let gradient = gradient.storage_mut();
+            of_weights = cpu::normalize_backward(Isa::best(), x.storage(), norm, gradient).into();
+        });
+        let mut of_weights = of_weights.into_iter().map(|own| {
+            let hidden = own.len();
+            FlexTensor::from_data(TensorData::new(own, [hidden]))
+        });
+        let (of_gamma, of_beta) = (of_weights.next(), of_weights.next());
+        let both = of_gamma.zip(of_beta).expect("a normalisation has gamma and beta");
+        [gradient, both.0, both.1]
     }
 }
 

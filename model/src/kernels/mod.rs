@@ -18,12 +18,15 @@ mod flex;
 mod inputs;
 mod plain;
 
+#[cfg(feature = "train")]
+mod training;
+
 #[cfg(feature = "wgpu")]
 use burn::backend::Cube;
 #[cfg(feature = "ndarray")]
 use burn::backend::NdArray;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, backend_extension};
+use burn::backend::{Backend, TensorMetadata as _, backend_extension};
 
 use crate::config::Activation;
 pub(crate) use inputs::{
@@ -38,7 +41,8 @@ pub(crate) use inputs::{
 #[backend_extension(
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
-    Cube: cfg(feature = "wgpu")
+    Cube: cfg(feature = "wgpu"),
+    Autodiff: cfg(feature = "train")
 )]
 pub(crate) trait EncoderOps: Backend {
     /// The sum of a word's, a type's and a position's row, normalised: `[tokens, embedding]`.
@@ -105,6 +109,17 @@ pub(crate) trait EncoderOps: Backend {
         #[extension_type] norm: Normalize<Self>,
     ) -> FloatTensor<Self> {
         plain::feed_forward::<Self>(x, [up, down], activation, gated, norm)
+    }
+
+    /// GELU with the error function, of each number.
+    fn curve(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::gelu(x)
+    }
+
+    /// A softmax over the last dimension.
+    fn shares(scores: FloatTensor<Self>) -> FloatTensor<Self> {
+        let last = scores.shape().num_dims() - 1;
+        Self::softmax(scores, last)
     }
 
     /// The mean of the rows of each pair: `[tokens, hidden]` → `[pairs, hidden]`.

@@ -10,6 +10,7 @@ use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Shape, Slice, TensorMetadata};
 use burn::tensor::{DType, FloatDType};
 
+use super::EncoderOps;
 use super::inputs::{
     Attention, Bucket, EmbeddingTables, LinearWeights, NormWeights, Normalize, PairLayout, Table,
     TokenRows,
@@ -19,7 +20,7 @@ use attend::attend;
 
 const NO_KERNELS: &str = "packed inputs are made for backends with kernels only";
 
-pub(super) fn embed<B: Backend>(
+pub(super) fn embed<B: EncoderOps>(
     tables: EmbeddingTables<B>,
     rows: TokenRows<B>,
     norm: NormWeights<B>,
@@ -33,10 +34,10 @@ pub(super) fn embed<B: Backend>(
             sum = B::float_add(sum, select(table, rows));
         }
     }
-    kept_as::<B>(normalize::<B>(sum, norm), kept)
+    kept_as::<B>(B::normalize(sum, norm), kept)
 }
 
-pub(super) fn linear<B: Backend>(
+pub(super) fn linear<B: EncoderOps>(
     x: FloatTensor<B>,
     weights: LinearWeights<B>,
     activation: Option<Activation>,
@@ -55,7 +56,7 @@ pub(super) fn linear<B: Backend>(
     }
 }
 
-pub(super) fn self_attention<B: Backend>(
+pub(super) fn self_attention<B: EncoderOps>(
     x: FloatTensor<B>,
     qkv: LinearWeights<B>,
     output: LinearWeights<B>,
@@ -89,7 +90,7 @@ pub(super) fn self_attention<B: Backend>(
     after::<B>(B::float_add(linear::<B>(context, output, None), x), norm)
 }
 
-pub(super) fn first_attention<B: Backend>(
+pub(super) fn first_attention<B: EncoderOps>(
     x: FloatTensor<B>,
     [query, key_value, output]: [LinearWeights<B>; 3],
     norm: Normalize<B>,
@@ -128,7 +129,7 @@ pub(super) fn first_attention<B: Backend>(
     after::<B>(B::float_add(linear::<B>(context, output, None), x), norm)
 }
 
-pub(super) fn feed_forward<B: Backend>(
+pub(super) fn feed_forward<B: EncoderOps>(
     x: FloatTensor<B>,
     [up, down]: [LinearWeights<B>; 2],
     activation: Activation,
@@ -227,17 +228,17 @@ fn parts<B: Backend>(layout: PairLayout<B>) -> (std::sync::Arc<[Bucket]>, Option
 }
 
 /// What goes into a half of a layer.
-fn before<B: Backend>(x: FloatTensor<B>, norm: &Normalize<B>) -> FloatTensor<B> {
+fn before<B: EncoderOps>(x: FloatTensor<B>, norm: &Normalize<B>) -> FloatTensor<B> {
     match norm {
-        Normalize::Before(norm) => normalize::<B>(x, norm.clone()),
+        Normalize::Before(norm) => B::normalize(x, norm.clone()),
         Normalize::After(_) | Normalize::Nowhere => x,
     }
 }
 
 /// What comes out of it.
-fn after<B: Backend>(x: FloatTensor<B>, norm: Normalize<B>) -> FloatTensor<B> {
+fn after<B: EncoderOps>(x: FloatTensor<B>, norm: Normalize<B>) -> FloatTensor<B> {
     match norm {
-        Normalize::After(norm) => normalize::<B>(x, norm),
+        Normalize::After(norm) => B::normalize(x, norm),
         Normalize::Before(_) | Normalize::Nowhere => x,
     }
 }
@@ -255,6 +256,33 @@ pub(super) fn normalize<B: Backend>(x: FloatTensor<B>, norm: NormWeights<B>) -> 
         B::layer_norm(x, norm.gamma, Some(norm.beta), norm.epsilon)
     });
     kept_as::<B>(y, kept)
+}
+
+/// The gradients of a normalisation's input, gamma and beta.
+///
+/// With `n` the normalised rows and `g` the gradient of what is normalised, that of the input is
+/// `(g - mean(g) - n mean(g n)) / deviation` (Ba et al., Layer Normalization, 2016).
+#[cfg(feature = "train")]
+pub(super) fn norm_slopes<B: Backend>(
+    x: FloatTensor<B>,
+    norm: NormWeights<B>,
+    gradient: FloatTensor<B>,
+) -> [FloatTensor<B>; 3] {
+    let hidden = x.shape()[1];
+    let mean = |x: FloatTensor<B>| B::float_mean_dim(x, 1);
+    let row = |x: FloatTensor<B>| B::float_reshape(x, Shape::from([1, hidden]));
+    let whole = |x: FloatTensor<B>| B::float_reshape(B::float_sum_dim(x, 0), Shape::from([hidden]));
+    let centred = B::float_sub(x.clone(), mean(x));
+    let variance = mean(B::float_mul(centred.clone(), centred.clone()));
+    let deviation = B::float_sqrt(B::float_add_scalar(variance, norm.epsilon.into()));
+    let normed = B::float_div(centred, deviation.clone());
+    let of_gamma = whole(B::float_mul(gradient.clone(), normed.clone()));
+    let of_beta = whole(gradient.clone());
+    let gradient = B::float_mul(gradient, row(norm.gamma));
+    let stretch = mean(B::float_mul(gradient.clone(), normed.clone()));
+    let left = B::float_sub(gradient.clone(), mean(gradient));
+    let left = B::float_sub(left, B::float_mul(normed, stretch));
+    [B::float_div(left, deviation), of_gamma, of_beta]
 }
 
 fn in_float32<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
@@ -291,13 +319,13 @@ fn in_8_bits<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     B::float_mul(B::float_sub(bytes, zero), step)
 }
 
-fn activate<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
+fn activate<B: EncoderOps>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
     let curve = |x: FloatTensor<B>, of: fn(FloatTensor<B>) -> FloatTensor<B>| {
         let kept = x.dtype();
         kept_as::<B>(of(in_float32::<B>(x)), kept)
     };
     match activation {
-        Activation::GeluErf => curve(x, B::gelu),
+        Activation::GeluErf => curve(x, B::curve),
         Activation::GeluTanh => curve(x, gelu_tanh::<B>),
         Activation::Relu => B::relu(x),
     }

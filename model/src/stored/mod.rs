@@ -3,6 +3,8 @@
 mod distances;
 mod network;
 
+use safetensors::tensor::TensorView;
+
 use crate::config::ModelConfig;
 use crate::kernels::cpu::{Int8Rows, NormSlices};
 use crate::weights::{Weights, WeightsError};
@@ -207,6 +209,15 @@ pub(crate) struct StoredTensor {
 // === impl StoredFile ===
 
 impl StoredFile {
+    /// The file.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        let views = self.0.iter().map(|tensor| {
+            let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes);
+            (&tensor.name, view.expect("as many bytes as the shape says"))
+        });
+        safetensors::serialize(views, None).expect("sizes are right and names are unique")
+    }
+
     pub(crate) fn floats(&mut self, name: String, shape: &[usize], values: &[f32]) {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let (dtype, shape) = (safetensors::Dtype::F32, shape.to_vec());

@@ -1,6 +1,8 @@
 //! What a checkpoint's file holds, part by part, under its architecture's names.
 
 use std::path::Path;
+#[cfg(feature = "train")]
+use std::path::PathBuf;
 
 use super::{StoredFile, StoredLinear, StoredNorm};
 use crate::arch::Projection;
@@ -257,6 +259,29 @@ impl StoredHead {
                 norm.store(&own.name, file);
             }
         }
+    }
+}
+
+#[cfg(feature = "train")]
+impl StoredHead {
+    /// What is in folders of its own, by folder.
+    pub(crate) fn in_folders(&self, config: &ModelConfig) -> Vec<(PathBuf, StoredFile)> {
+        let mut files = Vec::new();
+        for (stored, stage) in self.stages.iter().zip(&config.head) {
+            if let Some(folder) = &stage.folder {
+                let mut file = StoredFile::default();
+                stored.linear.store(&[&stage.name], &mut file);
+                files.push((folder.clone(), file));
+            }
+            if let (Some(own), Some(norm)) = (&stage.norm, &stored.norm)
+                && let Some(folder) = &own.folder
+            {
+                let mut file = StoredFile::default();
+                norm.store(&own.name, &mut file);
+                files.push((folder.clone(), file));
+            }
+        }
+        files
     }
 }
 

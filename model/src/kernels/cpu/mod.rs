@@ -11,6 +11,7 @@
 //! | [`attention`] | attention of one pair |
 //! | [`distance`], [`disentangled`] | rotary embeddings, distance biases, scores of content and position |
 //! | [`norm`], [`math`] | layer normalisation; exponential and GELU |
+//! | `backward` | derivatives, for training |
 //! | [`gate`] | the gate of a feed-forward half |
 //! | [`block`] | the two halves of an encoder layer, put together from these |
 //! | [`scratch`] | memory that a thread keeps |
@@ -20,6 +21,8 @@
 //! instruction set.
 
 mod attention;
+#[cfg(feature = "train")]
+mod backward;
 mod block;
 mod disentangled;
 mod distance;
@@ -72,6 +75,39 @@ pub(crate) fn mean(x: &[f32], offsets: &[u32], hidden: usize) -> Vec<f32> {
         mean.iter_mut().for_each(|sum| *sum /= count);
     }
     means
+}
+
+/// Each number of `x` becomes its GELU.
+#[cfg(feature = "train")]
+pub(crate) fn gelu(isa: Isa, x: &mut [f32]) {
+    isa.run(backward::Gelu { x });
+}
+
+/// `gradient`, of what GELU gives, becomes that of its input `x`.
+#[cfg(feature = "train")]
+pub(crate) fn gelu_backward(isa: Isa, x: &[f32], gradient: &mut [f32]) {
+    isa.run(backward::GeluBackward { x, gradient });
+}
+
+/// `gradient`, `[rows, width]`, of what a softmax of each row gives, `shares`, becomes that of its input.
+#[cfg(feature = "train")]
+pub(crate) fn softmax_backward(isa: Isa, shares: &[f32], gradient: &mut [f32], width: usize) {
+    isa.run(backward::SoftmaxBackward { shares, gradient, width });
+}
+
+/// `gradient`, `[rows, hidden]`, of what a normalisation gives, becomes that of its input `x`; gamma's and beta's,
+/// `[hidden]` each, come back.
+#[cfg(feature = "train")]
+pub(crate) fn normalize_backward(
+    isa: Isa,
+    x: &[f32],
+    norm: NormSlices<'_>,
+    gradient: &mut [f32],
+) -> [Vec<f32>; 2] {
+    let (mut gamma, mut beta) = (vec![0.0; norm.gamma.len()], vec![0.0; norm.gamma.len()]);
+    let (of_gamma, of_beta) = (&mut gamma[..], &mut beta[..]);
+    isa.run(backward::NormBackward { x, norm, gradient, gamma: of_gamma, beta: of_beta });
+    [gamma, beta]
 }
 
 /// `x`, `[rows, inputs]` → `y = activation(x W + b)`, `[rows, outputs]`.

@@ -9,11 +9,12 @@ use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, Shape, Slice, TensorMetadata, get_or_init_device_settings};
 
 use super::{NO_KERNELS, in_float32, kept_as};
+use crate::kernels::EncoderOps;
 use crate::kernels::inputs::{Attention, Bucket, Distance};
 
 /// `[pairs, heads, queries, width]` and twice `[pairs, heads, tokens, width]` → `[pairs * queries, hidden]`.
 /// `hidden` is true at padding, in places of which the range is this bucket's.
-pub(super) fn attend<B: Backend>(
+pub(super) fn attend<B: EncoderOps>(
     [query, key, value]: [FloatTensor<B>; 3],
     hidden: Option<(BoolTensor<B>, Range<usize>)>,
     bucket: Bucket,
@@ -41,7 +42,7 @@ pub(super) fn attend<B: Backend>(
         Some(mask) => B::float_mask_fill(scores, mask, f32::MIN.into()),
         None => scores,
     };
-    let shares = kept_as::<B>(B::softmax(scores, 3), value.dtype());
+    let shares = kept_as::<B>(B::shares(scores), value.dtype());
     let context = B::float_matmul(shares, value);
     let rows = B::float_swap_dims(context, 1, 2);
     B::float_reshape(rows, Shape::from([pairs * queries, heads * width]))

@@ -4,6 +4,8 @@
 //! it reads beyond its share would show.
 
 mod attention;
+#[cfg(feature = "train")]
+mod backward;
 mod block;
 mod int8;
 mod linear;

@@ -1,0 +1,174 @@
+use fastrand::Rng;
+
+use super::corpus::Question;
+use super::queries::Words;
+use crate::contrast::{self, Case};
+use crate::fit::Source;
+use crate::list::{Candidate, List};
+use crate::measure::Ranker;
+use crate::pool::{Found, Pool};
+
+/// Lists of a step: of questions that somebody asked, of queries made from a passage's words, and of generated cases.
+const ASKED: [usize; 2] = [2, 1];
+const MADE: [usize; 2] = [2, 1];
+const CASES: usize = 4;
+
+/// Passages of a list: so many, most of them near.
+const CANDIDATES: std::ops::RangeInclusive<usize> = 8..=14;
+/// Passages that a list has from anywhere.
+const STRANGERS: usize = 2;
+/// How far the labelled passage is at least above all others, and what no longer fits the query below it, in logits.
+const LIFT: f32 = 1.0;
+const DROP: f32 = 4.0;
+/// How often the labelled passage meets a copy that no longer fits.
+const VIOLATED: f64 = 0.6;
+
+/// Where the bundled model's lists come from.
+pub(super) struct Mix {
+    pub(super) pool: Pool,
+    pub(super) words: Words,
+    /// Passages of general knowledge come first.
+    pub(super) general: usize,
+    pub(super) questions: Vec<Question>,
+    /// A cross-encoder that teaches, too.
+    pub(super) second: Option<Ranker>,
+    pub(super) seed: u64,
+}
+
+// === impl Mix ===
+
+impl Source for Mix {
+    fn lists(&self, step: u64) -> anyhow::Result<Vec<List>> {
+        let mut rng = Rng::with_seed(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step);
+        let mut lists = Vec::new();
+        for (general, count) in [(true, ASKED[0]), (false, ASKED[1])] {
+            for _ in 0..count {
+                lists.push(self.asked(general, &mut rng)?);
+            }
+        }
+        for (general, count) in [(true, MADE[0]), (false, MADE[1])] {
+            for _ in 0..count {
+                lists.push(self.made(general, &mut rng)?);
+            }
+        }
+        for _ in 0..CASES {
+            let strangers = (0..rng.usize(0..=STRANGERS)).map(|_| self.stranger(&mut rng));
+            let strangers =
+                strangers.map(|place| self.pool.passages[place as usize].clone()).collect();
+            lists.push(list(contrast::case(&mut rng), strangers));
+        }
+        Ok(lists)
+    }
+}
+
+impl Mix {
+    /// A question that somebody asked. Of its answers, the one that fits best is lifted above all others.
+    fn asked(&self, general: bool, rng: &mut Rng) -> anyhow::Result<List> {
+        let question = loop {
+            let question = &self.questions[rng.usize(0..self.questions.len())];
+            // Where there is only one kind, it is taken for both.
+            if question.general == general || self.general == self.pool.passages.len() {
+                break question;
+            }
+        };
+        let query = self.words.restyled(&question.text, rng);
+        let also: Vec<u32> = question.answers.iter().copied().chain(self.strangers(rng)).collect();
+        let found = self.pool.search(&question.text, &also)?;
+        let is_answer = |own: &&Found| question.answers.contains(&own.place);
+        let answer = found.iter().find(is_answer).map(|own| own.place);
+        let chosen = self.chosen(&found, answer, &also, rng);
+        let mut list = self.taught(query, &chosen)?;
+        if let Some(place) = chosen.iter().position(|own| Some(own.place) == answer) {
+            let best = list.candidates.iter().filter_map(|own| own.teacher);
+            let best = best.fold(f32::NEG_INFINITY, f32::max);
+            let lifted = list.candidates[place].teacher.map(|own| own.max(best + LIFT));
+            list.candidates[place].teacher = lifted;
+            let text = list.candidates[place].text.clone();
+            if rng.f64() < VIOLATED
+                && let Some((_, text)) = contrast::violate(&list.query, &text, rng)
+            {
+                let teacher = lifted.map(|own| own - DROP);
+                list.candidates.push(Candidate { text, label: None, teacher });
+            }
+        }
+        Ok(list)
+    }
+
+    /// A query made from a passage's own words. The teacher alone says what answers it.
+    fn made(&self, general: bool, rng: &mut Rng) -> anyhow::Result<List> {
+        let all = self.pool.passages.len();
+        let range =
+            if general || self.general == all { 0..self.general } else { self.general..all };
+        let (place, query) = loop {
+            let place = rng.usize(range.clone());
+            if let Some(query) = self.words.query(&self.pool.passages[place], rng) {
+                break (place as u32, query);
+            }
+        };
+        let also: Vec<u32> = std::iter::once(place).chain(self.strangers(rng)).collect();
+        let found = self.pool.search(&query, &also)?;
+        let chosen = self.chosen(&found, Some(place), &also, rng);
+        self.taught(query, &chosen)
+    }
+
+    /// Passages of a list: `first`, strangers, and of those found more of the better ones.
+    fn chosen(
+        &self,
+        found: &[Found],
+        first: Option<u32>,
+        also: &[u32],
+        rng: &mut Rng,
+    ) -> Vec<Found> {
+        let count = rng.usize(CANDIDATES).min(found.len());
+        let strangers = &also[also.len() - STRANGERS..];
+        let mut chosen: Vec<Found> = found
+            .iter()
+            .filter(|own| Some(own.place) == first || strangers.contains(&own.place))
+            .copied()
+            .collect();
+        while chosen.len() < count {
+            // Half of the draws are from the best tenth.
+            let share = rng.f64().powi(3);
+            let own = found[(share * found.len() as f64) as usize];
+            if chosen.iter().all(|other| other.place != own.place) {
+                chosen.push(own);
+            }
+        }
+        rng.shuffle(&mut chosen);
+        chosen
+    }
+
+    fn taught(&self, query: String, chosen: &[Found]) -> anyhow::Result<List> {
+        let texts: Vec<&str> =
+            chosen.iter().map(|own| self.pool.passages[own.place as usize].as_str()).collect();
+        let second = match &self.second {
+            Some(ranker) => Some(ranker.logits(&query, &texts)?),
+            None => None,
+        };
+        let candidate = |(index, own): (usize, &Found)| {
+            let second = second.as_ref().map_or(own.logit, |logits| logits[index]);
+            let teacher = Some((own.logit + second) / 2.0);
+            Candidate { text: texts[index].to_owned(), label: None, teacher }
+        };
+        let candidates = chosen.iter().enumerate().map(candidate).collect();
+        Ok(List { query, candidates })
+    }
+
+    fn strangers(&self, rng: &mut Rng) -> Vec<u32> {
+        (0..STRANGERS).map(|_| self.stranger(rng)).collect()
+    }
+
+    fn stranger(&self, rng: &mut Rng) -> u32 {
+        rng.usize(0..self.pool.passages.len()) as u32
+    }
+}
+
+/// A generated case, and passages that have nothing to do with it.
+pub(super) fn list(case: Case, strangers: Vec<String>) -> List {
+    let candidate = |text, label| Candidate { text, label: Some(label), teacher: None };
+    let others = case.distractors.into_iter().chain(strangers);
+    let candidates = std::iter::once(candidate(case.relevant, 1.0))
+        .chain(others.map(|text| candidate(text, 0.0)))
+        .collect();
+    List { query: case.query, candidates }
+}

@@ -1,0 +1,70 @@
+//! Trains crossrank's cross-encoders in burn: on pairs of one's own, or the model that is bundled.
+
+mod bundled;
+mod contrast;
+mod fit;
+mod index;
+mod list;
+mod measure;
+mod pairs;
+mod pool;
+mod tune;
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use fit::Outcome;
+
+/// Trains rerankers: fine-tuning on pairs of your own, and the recipe of the bundled model.
+#[derive(Debug, Parser)]
+#[command(name = "crossrank-train", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fine-tune a model, or an encoder, on judged pairs
+    Tune(Box<tune::Tune>),
+    /// Make the bundled model
+    Bundled(Box<bundled::Recipe>),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Tune(tune) => tune.run(),
+        Command::Bundled(recipe) => recipe.make(),
+    };
+    match outcome {
+        Ok(outcome) => {
+            tell(&outcome);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tell(outcome: &Outcome) {
+    println!(
+        "held out: {:.4} before, {:.4} after {} steps",
+        outcome.before, outcome.measure, outcome.step
+    );
+}
+
+/// Copies the files of a model directory into another, which is made.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in fs::read_dir(from)?.filter_map(Result::ok) {
+        fs::copy(entry.path(), to.join(entry.file_name()))
+            .with_context(|| format!("cannot write into {}", to.display()))?;
+    }
+    Ok(())
+}
