@@ -1,7 +1,7 @@
 //! Trains crossrank's cross-encoders in burn: on pairs of one's own, or the model that is bundled.
 
 mod bundled;
-mod contrast;
+pub mod contrast;
 mod fit;
 mod index;
 mod list;
