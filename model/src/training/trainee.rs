@@ -22,6 +22,10 @@ use crate::precision::Precision;
 use crate::stored::{StoredDistances, StoredEmbeddings, StoredFile};
 use crate::weights::{Weights, WeightsError};
 
+/// Lengths that attention pads up to a multiple of: the gradient of each bucket is as large as the batch before it is
+/// added to those of the others, so that there should be few.
+const ATTENTION_STEP: usize = 64;
+
 /// A cross-encoder that learns.
 #[derive(Clone)]
 pub struct Trainee {
@@ -137,7 +141,7 @@ impl Trainee {
     /// # Panics
     /// If a token is outside the vocabulary or a pair longer than [`Trainee::tokens_max`].
     pub fn forward(&self, batch: &PackedBatch) -> Tensor<1> {
-        let layout = Layout::in_buckets(batch, self.attention_step(), self.device.burn());
+        let layout = Layout::in_buckets(batch, ATTENTION_STEP, self.device.burn());
         let logits = self.network.forward(&layout);
         let places: Vec<i32> = layout.places().into_iter().map(|place| place as i32).collect();
         let places = TensorData::new(places, [batch.pairs()]);
@@ -199,11 +203,6 @@ impl Trainee {
             written.push((name, file.into_bytes()));
         }
         directory::write(to, &written).map_err(failed)
-    }
-
-    /// Lengths that attention pads up to a multiple of.
-    fn attention_step(&self) -> usize {
-        self.device.attention_step()
     }
 }
 
