@@ -59,7 +59,7 @@ pub(crate) struct Norm {
 impl Linear {
     /// Lays the weights out for `device`.
     pub(crate) fn new(stored: StoredLinear, device: &Device) -> Self {
-        let StoredLinear { inputs, outputs, weights, bias, .. } = stored;
+        let StoredLinear { inputs, outputs, weights, bias, has_bias } = stored;
         if let Some(isa) = device.kernels() {
             let packed = match &weights {
                 StoredWeights::Float(rows) => PackedLinear::float(rows, &bias, [inputs, outputs]),
@@ -74,7 +74,8 @@ impl Linear {
         };
         Self::Plain(PlainLinear {
             weight: param(transposed(&rows, inputs, outputs), [inputs, outputs], kept),
-            bias: param(bias, [1, outputs], kept),
+            // One that no file holds stays 0 in training.
+            bias: param(bias, [1, outputs], kept).set_require_grad(has_bias),
             smoothing: smoothing.map(|factors| param(factors, [1, inputs], kept)),
         })
     }
@@ -125,7 +126,7 @@ impl Norm {
         let (shape, kept) = ([stored.gamma.len()], (device.burn(), FloatDType::F32));
         Self {
             gamma: param(stored.gamma, shape, kept),
-            beta: param(stored.beta, shape, kept),
+            beta: param(stored.beta, shape, kept).set_require_grad(stored.has_beta),
             epsilon: stored.epsilon,
             isa: device.kernels(),
         }

@@ -41,7 +41,7 @@ fn scores(dir: &Path) -> Vec<f32> {
 }
 
 fn logits(trainee: &Trainee) -> Vec<f32> {
-    trainee.forward(&batch()).into_data().to_vec().unwrap()
+    trainee.forward(&batch()).into_data().try_to_vec().unwrap()
 }
 
 #[track_caller]

@@ -136,7 +136,7 @@ impl StoredDistances {
 
 impl StoredLinear {
     /// What the weights stand for, `[outputs, inputs]`.
-    fn floats(&self) -> Vec<f32> {
+    pub(super) fn floats(&self) -> Vec<f32> {
         match &self.weights {
             StoredWeights::Float(rows) => rows.clone(),
             StoredWeights::Int8(int8) => {

@@ -111,6 +111,18 @@ impl StoredLinear {
         [Self { outputs, weights: self.weights, bias: self.bias, ..others }, others]
     }
 
+    /// A layer of floats that computes what this one and another compute side by side.
+    pub(crate) fn beside(&self, other: &Self) -> Self {
+        let weights = StoredWeights::Float([self.floats(), other.floats()].concat());
+        let bias = [&self.bias[..], &other.bias].concat();
+        Self { outputs: self.outputs + other.outputs, weights, bias, ..self.clone() }
+    }
+
+    /// Whether its weights are floats.
+    pub(crate) fn is_float(&self) -> bool {
+        matches!(self.weights, StoredWeights::Float(_))
+    }
+
     /// Float weights become int8; `amplitude`, `[inputs]` and what fills rows up, is how large the layer's inputs get.
     pub(crate) fn quantize(&mut self, amplitude: &[f32]) {
         if let StoredWeights::Float(rows) = &self.weights {

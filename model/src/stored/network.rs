@@ -180,9 +180,18 @@ impl StoredLayer {
         let names = config.names;
         let name = |name: &str| names.in_layer(index, name);
         let [query, key, value] = &projection(config, index);
-        match &self.projection {
-            StoredProjection::All(qkv) => qkv.store(&[query, key, value], file),
-            StoredProjection::First { query: first, key_value } => {
+        match (&self.projection, names.projection) {
+            // In int8, its parts have names of their own.
+            (StoredProjection::All(qkv), Projection::Fused(fused)) if qkv.is_float() => {
+                qkv.store(&[&name(fused)], file);
+            }
+            (StoredProjection::First { query, key_value }, Projection::Fused(fused))
+                if key_value.is_float() =>
+            {
+                query.beside(key_value).store(&[&name(fused)], file);
+            }
+            (StoredProjection::All(qkv), _) => qkv.store(&[query, key, value], file),
+            (StoredProjection::First { query: first, key_value }, _) => {
                 first.store(&[query], file);
                 key_value.store(&[key, value], file);
             }
