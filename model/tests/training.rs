@@ -99,6 +99,19 @@ fn what_was_not_trained_is_saved_as_it_was() {
 }
 
 #[test]
+fn a_trainee_outlives_the_directory_that_it_came_from() {
+    let copy = Copy::of("tiny-modernbert-modules");
+    let (folder, expected) = (tempfile::tempdir().unwrap(), scores(&copy.dir));
+    let trainee = Trainee::load(&copy.dir, Backend::Flex).unwrap();
+    drop(copy);
+    let saved = folder.path().join("saved");
+    trainee.save(&saved).unwrap();
+    assert_eq!(scores(&saved), expected);
+    let error = trainee.save(&saved).unwrap_err().to_string();
+    assert!(error.contains("cannot write"), "{error}");
+}
+
+#[test]
 fn two_halves_of_a_loss_are_one_loss() {
     let load = || Trainee::load(&fixture("tiny-bert"), Backend::Flex).unwrap();
     let (one, _) = learn(load(), 5, 1);

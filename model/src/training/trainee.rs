@@ -14,7 +14,7 @@ use crate::config::{self, Distances, ModelConfig};
 use crate::device::{Backend, Device, DeviceError, Kernels};
 use crate::directory;
 use crate::encoder::LoadError;
-use crate::files::{self, FileError};
+use crate::files;
 use crate::layout::Layout;
 use crate::network::{Network, Untrained};
 use crate::packed::PackedBatch;
@@ -33,6 +33,8 @@ pub struct Trainee {
     config: ModelConfig,
     device: Device,
     directory: PathBuf,
+    /// What is written beside the weights, as it was: the directory may be gone by then.
+    beside: Arc<directory::Files>,
     untrained: Arc<Untrained>,
     tokens_max: usize,
 }
@@ -69,21 +71,13 @@ pub enum TraineeError {
     ProjectedDistances(PathBuf),
 }
 
-/// A trained model that was not written.
+/// A trained model that was not written. Nothing that is there is overwritten.
 #[derive(Debug, thiserror::Error)]
-pub enum SaveError {
-    /// A file of the directory that training started from is gone.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A file cannot be written. Nothing that is there is overwritten.
-    #[error("cannot write {}", .path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
+#[error("cannot write {}", .path.display())]
+pub struct SaveError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
 }
 
 /// How far a step goes.
@@ -119,8 +113,11 @@ impl Trainee {
         let tokens_max = config::tokens_max(dir, &config).map_err(LoadError::from)?;
         // Numbers in order, so that what is known of a parameter is found again in another run.
         let network = network.map(&mut Numbered(0));
-        let (directory, untrained) = (dir.to_path_buf(), Arc::new(untrained));
-        Ok(Self { network, config, device, directory, untrained, tokens_max })
+        let mut beside = directory::companions(dir, &config).map_err(LoadError::from)?;
+        beside.push((files::CONFIG.into(), config_json));
+        let (beside, untrained) = (Arc::new(beside), Arc::new(untrained));
+        let directory = dir.to_path_buf();
+        Ok(Self { network, config, device, directory, beside, untrained, tokens_max })
     }
 
     /// The same model, of which the embeddings stay as they are.
@@ -184,21 +181,19 @@ impl Trainee {
     /// Writes a model directory with float32 weights to `to`, which is made.
     ///
     /// # Errors
-    /// `to` exists or cannot be written, or what training started from is gone.
+    /// `to` exists or cannot be written.
     pub fn save(&self, to: &Path) -> Result<(), SaveError> {
-        let failed = |(path, source)| SaveError::Write { path, source };
+        let failed = |(path, source)| SaveError { path, source };
         if to.exists() {
             let there = io::Error::from(io::ErrorKind::AlreadyExists);
             return Err(failed((to.to_path_buf(), there)));
         }
-        let from = &self.directory;
-        let mut written = directory::companions(from, &self.config)?;
-        written.push((files::CONFIG.into(), files::read(from, files::CONFIG)?));
+        let mut written = (*self.beside).clone();
         let mut file = StoredFile::default();
         let folders = self.network.store(&self.config, &self.untrained, &mut file);
         written.push((files::WEIGHTS.into(), file.into_bytes()));
         for (folder, file) in folders {
-            let name = folder.strip_prefix(from).unwrap_or(&folder).join(files::WEIGHTS);
+            let name = folder.strip_prefix(&self.directory).unwrap_or(&folder).join(files::WEIGHTS);
             written.retain(|(other, _)| *other != name);
             written.push((name, file.into_bytes()));
         }

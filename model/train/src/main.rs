@@ -1,6 +1,7 @@
 //! Trains crossrank's cross-encoders in burn: on pairs of one's own, or the model that is bundled.
 
 mod bundled;
+mod cases;
 pub mod contrast;
 mod fit;
 mod index;
@@ -33,18 +34,18 @@ enum Command {
     Tune(Box<tune::Tune>),
     /// Make the bundled model
     Bundled(Box<bundled::Recipe>),
+    /// Count how often BM25, a bi-encoder and models prefer the answer of contrast cases
+    Contrast(cases::Compare),
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Tune(tune) => tune.run(),
-        Command::Bundled(recipe) => recipe.make(),
+    let done = match Cli::parse().command {
+        Command::Tune(tune) => tune.run().map(|outcome| tell(&outcome)),
+        Command::Bundled(recipe) => recipe.make().map(|outcome| tell(&outcome)),
+        Command::Contrast(compare) => compare.run(),
     };
-    match outcome {
-        Ok(outcome) => {
-            tell(&outcome);
-            ExitCode::SUCCESS
-        }
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -28,11 +28,28 @@ pub(crate) const fn limits(tokens_max: usize) -> TokenLimits {
 // === impl Ranker ===
 
 impl Ranker {
+    /// The model of a directory, in float32.
     pub(crate) fn load(dir: &Path, tokens_max: usize, threads: usize) -> anyhow::Result<Self> {
+        Self::load_in(dir, tokens_max, threads, Precision::F32)
+    }
+
+    fn load_in(
+        dir: &Path,
+        tokens_max: usize,
+        threads: usize,
+        precision: Precision,
+    ) -> anyhow::Result<Self> {
         let device = Device::open(Backend::Flex)?;
-        let encoder = CrossEncoder::load(dir, &device, Precision::F32)?;
+        let encoder = CrossEncoder::load(dir, &device, precision)?;
         let tokenizer = PairTokenizer::load(dir, limits(tokens_max.min(encoder.tokens_max())))?;
         Ok(Self { encoder, tokenizer, threads: threads.max(1) })
+    }
+
+    /// As [`Ranker::load`], on all cores, also of int8 weights.
+    pub(crate) fn load_any(dir: &Path, tokens_max: usize) -> anyhow::Result<Self> {
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let floats = Self::load_in(dir, tokens_max, threads, Precision::F32);
+        floats.or_else(|_| Self::load_in(dir, tokens_max, threads, Precision::Int8))
     }
 
     /// The logits of a list's passages.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use crossrank_model::training::Embedder;
+use crossrank_model::training::{Embedder, Start, start};
 use crossrank_model::{Backend, Device, PackedBatch, PairTokenizer};
 
 use crate::index::Index;
@@ -58,6 +58,15 @@ impl Texts {
         let ends = nothing.first().copied().zip(nothing.last().copied());
         let (before, behind) = ends.context("a pair has special tokens")?;
         Ok(Self { embedder, tokenizer, special: [before, behind] })
+    }
+
+    /// The bi-encoder of a directory alone.
+    pub(crate) fn of(encoder: &Path) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("there is no room for a folder")?;
+        let started = folder.path().join("started");
+        let new = Start { layers: None, random: false, seed: 0 };
+        start(encoder, &started, &new)?;
+        Self::load(encoder, &started)
     }
 
     /// The vectors of texts, one behind the other.

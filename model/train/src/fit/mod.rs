@@ -144,3 +144,6 @@ fn progress(plan: &Plan, start: u64) -> ProgressBar {
         ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
     )
 }
+
+#[cfg(test)]
+mod tests;
