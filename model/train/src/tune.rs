@@ -298,3 +298,6 @@ impl Judge for HeldOut {
         Ranker::load(model, self.tokens_max, self.threads)?.ndcg(&self.lists)
     }
 }
+
+#[cfg(test)]
+mod tests;
