@@ -32,6 +32,9 @@ pub(crate) fn write(to: &Path, files: &Files) -> Result<(), (PathBuf, io::Error)
         let path = path.to_path_buf();
         move |source| (path, source)
     };
+    if to.try_exists().map_err(at(to))? {
+        return Err(at(to)(io::ErrorKind::AlreadyExists.into()));
+    }
     let aside = aside(to);
     fs::create_dir(&aside).map_err(at(&aside))?;
     let fill = || {

@@ -62,10 +62,6 @@ pub enum StartError {
 /// `from` is no encoder of a known architecture, or `to` exists or cannot be written.
 pub fn start(from: &Path, to: &Path, start: &Start) -> Result<(), StartError> {
     let failed = |(path, source)| StartError::Write { path, source };
-    if to.exists() {
-        let there = io::Error::from(io::ErrorKind::AlreadyExists);
-        return Err(failed((to.to_path_buf(), there)));
-    }
     let (config_json, config) = config(from, start)?;
     let keeps_logit = has_one_label(from)?;
     let weights = weights(from, &config, start, keeps_logit).map_err(LoadError::from)?;

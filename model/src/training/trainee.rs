@@ -184,10 +184,6 @@ impl Trainee {
     /// `to` exists or cannot be written.
     pub fn save(&self, to: &Path) -> Result<(), SaveError> {
         let failed = |(path, source)| SaveError { path, source };
-        if to.exists() {
-            let there = io::Error::from(io::ErrorKind::AlreadyExists);
-            return Err(failed((to.to_path_buf(), there)));
-        }
         let mut written = (*self.beside).clone();
         let mut file = StoredFile::default();
         let folders = self.network.store(&self.config, &self.untrained, &mut file);

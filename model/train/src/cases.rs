@@ -1,6 +1,7 @@
 //! Cases with one passage that answers and one that nearly does: how often is the first preferred?
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -53,8 +54,7 @@ impl Compare {
             let name = model.file_name().unwrap_or(model.as_os_str()).to_string_lossy();
             columns.push((name.into_owned(), right));
         }
-        print(&cases, &columns);
-        Ok(())
+        Ok(print(&cases, &columns)?)
     }
 }
 
@@ -79,21 +79,25 @@ fn by_meaning(cases: &[Case], texts: &Texts) -> anyhow::Result<Vec<bool>> {
     cases.iter().map(right).collect()
 }
 
-fn print(cases: &[Case], columns: &[(String, Vec<bool>)]) {
+fn print(cases: &[Case], columns: &[(String, Vec<bool>)]) -> io::Result<()> {
     let mut kinds: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (place, case) in cases.iter().enumerate() {
         kinds.entry(&case.kind).or_default().push(place);
     }
     let all = ("all", (0..cases.len()).collect());
-    print!("{:16} {:>5}", "kind", "cases");
-    columns.iter().for_each(|(name, _)| print!(" {name:>12}"));
-    println!();
+    let mut out = io::stdout().lock();
+    write!(out, "{:16} {:>5}", "kind", "cases")?;
+    for (name, _) in columns {
+        write!(out, " {name:>12}")?;
+    }
+    writeln!(out)?;
     for (kind, places) in kinds.into_iter().chain([all]) {
-        print!("{kind:16} {:>5}", places.len());
+        write!(out, "{kind:16} {:>5}", places.len())?;
         for (_, right) in columns {
             let count = places.iter().filter(|place| right[**place]).count();
-            print!(" {:>10.1} %", 100.0 * count as f64 / places.len().max(1) as f64);
+            write!(out, " {:>10.1} %", 100.0 * count as f64 / places.len().max(1) as f64)?;
         }
-        println!();
+        writeln!(out)?;
     }
+    Ok(())
 }

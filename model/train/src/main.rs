@@ -12,6 +12,7 @@ mod pool;
 mod tune;
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -40,24 +41,20 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Tune(tune) => tune.run().map(|outcome| tell(&outcome)),
-        Command::Bundled(recipe) => recipe.make().map(|outcome| tell(&outcome)),
+        Command::Tune(tune) => tune.run().and_then(|outcome| tell(&outcome)),
+        Command::Bundled(recipe) => recipe.make().and_then(|outcome| tell(&outcome)),
         Command::Contrast(compare) => compare.run(),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    // Where standard error is closed there is nobody to tell.
+    drop(writeln!(io::stderr(), "error: {error:#}"));
+    ExitCode::FAILURE
 }
 
-fn tell(outcome: &Outcome) {
-    println!(
-        "held out: {:.4} before, {:.4} after {} steps",
-        outcome.before, outcome.measure, outcome.step
-    );
+fn tell(outcome: &Outcome) -> anyhow::Result<()> {
+    let Outcome { before, measure, step, .. } = outcome;
+    writeln!(io::stdout(), "held out: {before:.4} before, {measure:.4} after {step} steps")?;
+    Ok(())
 }
 
 /// Copies the files of a model directory into another, which is made.

@@ -113,7 +113,7 @@ impl Tune {
         let work = self.work.clone().unwrap_or_else(|| self.out.with_added_extension("work"));
         fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
         let from = work.join("start");
-        if !from.exists() {
+        if !from.is_dir() {
             let new = Start { layers: self.layers.clone(), random: self.random, seed: self.seed };
             start(&self.from, &from, &new)?;
         }
@@ -147,7 +147,7 @@ impl Tune {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        if self.out.exists() {
+        if self.out.try_exists().context("cannot look for what --out names")? {
             bail!("{} exists; name a directory that does not, or remove it", self.out.display());
         }
         if self.candidates < 2 || self.lists == 0 {

@@ -79,7 +79,7 @@ impl Recipe {
         fs::create_dir_all(&self.work)
             .with_context(|| format!("cannot make {}", self.work.display()))?;
         let first = self.work.join("start");
-        if !first.exists() {
+        if !first.is_dir() {
             let new = Start { layers: self.layers.clone(), random: false, seed: self.seed };
             start(&self.encoder, &first, &new)?;
         }

@@ -47,7 +47,7 @@ impl Checkpoints {
         optimizer: &Optimizer,
     ) -> anyhow::Result<Checkpoint> {
         let own = self.at(step);
-        if own.folder.exists() {
+        if own.folder.is_dir() {
             // Left by a run that was cut off before it was whole, or by one that has learnt otherwise.
             fs::remove_dir_all(&own.folder)
                 .with_context(|| format!("cannot remove {}", own.folder.display()))?;
@@ -58,9 +58,7 @@ impl Checkpoints {
         // Last, since it says that the checkpoint is whole.
         let partial = own.folder.join("optimizer.partial");
         optimizer.save(&partial)?;
-        let from = own.folder.join("optimizer.partial");
-        let from = if from.exists() { from } else { from.with_extension("partial.bpk") };
-        fs::rename(&from, own.optimizer())
+        fs::rename(&partial, own.optimizer())
             .with_context(|| format!("cannot write {}", own.optimizer().display()))?;
         Ok(own)
     }

@@ -35,7 +35,7 @@ pub(super) struct Measured {
 
 impl Journal {
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
-        let entries = match path.exists() {
+        let entries = match path.is_file() {
             true => crate::pairs::lines(path)?,
             false => Vec::new(),
         };
