@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
 
+use crate::contrast;
 use crate::index::Index;
 use crate::measure::Ranker;
 use crate::pairs;
@@ -25,7 +27,34 @@ pub(crate) struct Compare {
     encoder: Option<PathBuf>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What is generated to learn contrasts from, to be looked at or measured on.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Generate {
+    #[arg(long, default_value_t = 20)]
+    count: usize,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+// === impl Generate ===
+
+impl Generate {
+    /// Prints cases, one a line, as [`Compare`] reads them.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let (mut rng, mut out) = (Rng::with_seed(self.seed), io::stdout().lock());
+        for _ in 0..self.count {
+            let case = contrast::case(&mut rng);
+            let distractor = rng.choice(case.distractors).unwrap_or_default();
+            let kind = format!("{:?}", case.kind);
+            let case = Case { kind, query: case.query, relevant: case.relevant, distractor };
+            serde_json::to_writer(&mut out, &case)?;
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
 struct Case {
     kind: String,
     query: String,

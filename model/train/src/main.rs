@@ -37,6 +37,8 @@ enum Command {
     Bundled(Box<bundled::Recipe>),
     /// Count how often BM25, a bi-encoder and models prefer the answer of contrast cases
     Contrast(cases::Compare),
+    /// Print cases as they are generated for the bundled model
+    Cases(cases::Generate),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Tune(tune) => tune.run().and_then(|outcome| tell(&outcome)),
         Command::Bundled(recipe) => recipe.make().and_then(|outcome| tell(&outcome)),
         Command::Contrast(compare) => compare.run(),
+        Command::Cases(generate) => generate.run(),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     // Where standard error is closed there is nobody to tell.

@@ -11,7 +11,7 @@ use crate::pool::{Found, Pool};
 /// Lists of a step: of questions that somebody asked, of queries made from a passage's words, and of generated cases.
 const ASKED: [usize; 2] = [2, 1];
 const MADE: [usize; 2] = [2, 1];
-const CASES: usize = 4;
+const CASES: usize = 12;
 
 /// Passages of a list: so many, most of them near.
 const CANDIDATES: std::ops::RangeInclusive<usize> = 8..=14;
