@@ -3,6 +3,8 @@
 pub(crate) struct List {
     pub(crate) query: String,
     pub(crate) candidates: Vec<Candidate>,
+    /// How much it counts beside others.
+    pub(crate) weight: f32,
 }
 
 /// A passage of a list.

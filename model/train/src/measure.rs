@@ -148,7 +148,11 @@ mod tests {
     fn ndcg_is_1_for_the_best_order_and_discounts_by_rank() {
         let candidate =
             |label| Candidate { text: String::new(), label: Some(label), teacher: None };
-        let list = List { query: String::new(), candidates: [0.0, 1.0, 0.0].map(candidate).into() };
+        let list = List {
+            query: String::new(),
+            candidates: [0.0, 1.0, 0.0].map(candidate).into(),
+            weight: 1.0,
+        };
         assert_eq!(ndcg_10(&list, &[0.0, 2.0, 1.0]), 1.0);
         assert!((ndcg_10(&list, &[3.0, 2.0, 1.0]) - 1.0 / 3.0_f64.log2()).abs() < 1e-12);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -87,7 +88,8 @@ impl Texts {
 // === impl Pool ===
 
 impl Pool {
-    /// Embeds and indexes passages. Vectors are kept in the file `cache`, and taken from there where it fits.
+    /// Embeds and indexes passages. Vectors are kept in the folder `cache`, and taken from there where they are those of
+    /// the same passages.
     pub(crate) fn new(
         passages: Vec<String>,
         texts: Texts,
@@ -95,13 +97,16 @@ impl Pool {
         threads: usize,
     ) -> anyhow::Result<Self> {
         let width = texts.embedder.width();
-        let kept = fs::read(cache).unwrap_or_default();
+        let mut hasher = DefaultHasher::new();
+        passages.hash(&mut hasher);
+        let cache = cache.join(format!("vectors-{:016x}.f32", hasher.finish()));
+        let kept = fs::read(&cache).unwrap_or_default();
         let vectors = if kept.len() == passages.len() * width * size_of::<f32>() {
             bytemuck::pod_collect_to_vec(&kept)
         } else {
             let batches: Vec<&[String]> = passages.chunks(BATCH_TEXTS).collect();
             let vectors = each(threads, &batches, |batch| texts.embed(batch))?.concat();
-            fs::write(cache, bytemuck::cast_slice::<f32, u8>(&vectors))
+            fs::write(&cache, bytemuck::cast_slice::<f32, u8>(&vectors))
                 .with_context(|| format!("cannot write {}", cache.display()))?;
             vectors
         };

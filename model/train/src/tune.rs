@@ -70,6 +70,9 @@ pub(crate) struct Tune {
     /// Weight of the teacher's loss, where there is a teacher
     #[arg(long, default_value_t = 1.0)]
     distill: f32,
+    /// Weight of the mean square by which logits differ from the teacher's
+    #[arg(long, default_value_t = 0.05)]
+    regress: f32,
     /// What a teacher's logits are divided by
     #[arg(long, default_value_t = 1.0)]
     temperature: f32,
@@ -176,6 +179,7 @@ impl Tune {
                 listwise: self.listwise,
                 binary: self.binary,
                 distill: self.distill,
+                regress: self.regress,
                 temperature: self.temperature,
             },
             tokens_max: self.tokens_max,
@@ -255,7 +259,7 @@ impl Lists<'_> {
             texts.iter().zip(&chosen).zip(taught).map(|((text, (_, label, _)), teacher)| {
                 Candidate { text: (*text).to_owned(), label: Some(*label), teacher }
             });
-        Ok(List { query: judged.query.clone(), candidates: candidates.collect() })
+        Ok(List { query: judged.query.clone(), candidates: candidates.collect(), weight: 1.0 })
     }
 }
 
@@ -277,7 +281,11 @@ fn judged(own: &Judged, passages: &[String], index: &Index) -> List {
         label: Some(label(place)),
         teacher: None,
     };
-    List { query: own.query.clone(), candidates: places.into_iter().map(candidate).collect() }
+    List {
+        query: own.query.clone(),
+        candidates: places.into_iter().map(candidate).collect(),
+        weight: 1.0,
+    }
 }
 
 /// Held-out queries.

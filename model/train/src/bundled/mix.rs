@@ -12,6 +12,8 @@ use crate::pool::{Found, Pool};
 const ASKED: [usize; 2] = [2, 1];
 const MADE: [usize; 2] = [2, 1];
 const CASES: usize = 12;
+/// How much a generated case counts beside the others, which say more about the passages that retrieval finds.
+const CASE_WEIGHT: f32 = 0.3;
 
 /// Passages of a list: so many, most of them near.
 const CANDIDATES: std::ops::RangeInclusive<usize> = 8..=14;
@@ -151,7 +153,7 @@ impl Mix {
             Candidate { text: texts[index].to_owned(), label: None, teacher }
         };
         let candidates = chosen.iter().enumerate().map(candidate).collect();
-        Ok(List { query, candidates })
+        Ok(List { query, candidates, weight: 1.0 })
     }
 
     fn strangers(&self, rng: &mut Rng) -> Vec<u32> {
@@ -170,5 +172,5 @@ pub(super) fn list(case: Case, strangers: Vec<String>) -> List {
     let candidates = std::iter::once(candidate(case.relevant, 1.0))
         .chain(others.map(|text| candidate(text, 0.0)))
         .collect();
-    List { query: case.query, candidates }
+    List { query: case.query, candidates, weight: CASE_WEIGHT }
 }

@@ -89,7 +89,7 @@ impl Recipe {
         let texts = Texts::load(&self.encoder, &first)?;
         let passages = std::mem::take(&mut corpus.passages);
         let words = Words::count(&passages);
-        let pool = Pool::new(passages, texts, &self.work.join("vectors.f32"), self.threads)?;
+        let pool = Pool::new(passages, texts, &self.work, self.threads)?;
         let judge = Held {
             lists: held_out.iter().map(|question| judged(question, &pool)).collect(),
             cases: cases(self.seed),
@@ -122,7 +122,13 @@ impl Recipe {
             warm_up: 0.05,
             weight_decay: 0.01,
             gradient_max: 1.0,
-            loss: Loss { listwise: 1.0, binary: 0.2, distill: 1.0, temperature: 1.0 },
+            loss: Loss {
+                listwise: 1.0,
+                binary: 0.2,
+                distill: 1.0,
+                regress: 0.05,
+                temperature: 1.0,
+            },
             tokens_max: TOKENS_MAX,
             embeddings: false,
             every: self.every,
@@ -156,7 +162,11 @@ fn judged(question: &Question, pool: &Pool) -> List {
         label: Some(f32::from(u8::from(question.answers.contains(&place)))),
         teacher: None,
     };
-    List { query: question.text.clone(), candidates: places.into_iter().map(candidate).collect() }
+    List {
+        query: question.text.clone(),
+        candidates: places.into_iter().map(candidate).collect(),
+        weight: 1.0,
+    }
 }
 
 fn cases(seed: u64) -> Vec<List> {

@@ -12,8 +12,10 @@ const NOWHERE: f32 = -1e4;
 /// The loss of some lists, summed, of which the logits lie one behind the other, `[pairs]`: a scalar, `[1]`.
 ///
 /// `listwise` is ListNet's loss (Cao et al., Learning to Rank, 2007) with the labels as shares; `distill` the same with
-/// the softmax of the teacher's logits (Hinton et al., Distilling the Knowledge in a Neural Network, 2015); `binary` the
-/// cross-entropy of each labelled pair, averaged over the list.
+/// the softmax of the teacher's logits (Hinton et al., Distilling the Knowledge in a Neural Network, 2015); `regress` the
+/// squared difference of all margins from the teacher's, averaged over the list (after Hofstätter et al., Improving
+/// Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation, 2020); `binary` the cross-entropy of
+/// each labelled pair, averaged over the list. Each list counts by its weight.
 pub(super) fn loss(
     weights: Loss,
     lists: &[List],
@@ -25,10 +27,13 @@ pub(super) fn loss(
     // Where each place of a padded table finds its logit, and what it should be.
     let (mut places, mut padding) = (Vec::new(), Vec::new());
     let (mut shares, mut labels, mut judged) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut heights, mut taught, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     let mut first = 0;
     for list in lists {
         let count = list.candidates.len();
         let targets = targets(weights, list);
+        let teacher = list.candidates.iter().filter_map(|own| own.teacher);
+        let mean = teacher.sum::<f32>() / count as f32;
         let known = list.candidates.iter().filter(|own| own.label.is_some()).count().max(1);
         for column in 0..columns {
             let own = list.candidates.get(column);
@@ -37,22 +42,32 @@ pub(super) fn loss(
             shares.push(targets.get(column).copied().unwrap_or(0.0));
             let label = own.and_then(|own| own.label);
             labels.push(label.map_or(0.0, |label| label.clamp(0.0, 1.0)));
-            judged.push(label.map_or(0.0, |_| weights.binary / known as f32));
+            judged.push(label.map_or(0.0, |_| list.weight * weights.binary / known as f32));
+            let teacher = own.and_then(|own| own.teacher).filter(|_| list.is_taught());
+            heights.push(teacher.map_or(0.0, |teacher| (teacher - mean) / weights.temperature));
+            taught.push(teacher.map_or(0.0, |_| list.weight * weights.regress / count as f32));
+            parts.push(if own.is_some() { 1.0 / count as f32 } else { 0.0 });
         }
         first += count;
     }
     let table = |values: Vec<f32>| Tensor::<2>::from_data(TensorData::new(values, shape), device);
     let places =
         Tensor::<1, Int>::from_data(TensorData::new(places, [lists.len() * columns]), device);
-    let logits = logits.clone().select(0, places).reshape(shape) + table(padding);
-    let listwise = (log_softmax(logits.clone(), 1) * table(shares)).sum().neg();
+    let own = logits.clone().select(0, places).reshape(shape);
+    let logits = own.clone() + table(padding);
+    let mut loss = (log_softmax(logits.clone(), 1) * table(shares)).sum().neg();
+    if weights.regress > 0.0 {
+        let mean = (own.clone() * table(parts)).sum_dim(1);
+        let apart = own - mean - table(heights);
+        loss = loss + (apart.square() * table(taught)).sum();
+    }
     if weights.binary == 0.0 {
-        return listwise;
+        return loss;
     }
     // ln(1 + exp(x)) - label * x, without an exponential that overflows.
     let softplus = relu(logits.clone()) + (logits.clone().abs().neg().exp() + 1.0).log();
     let binary = (softplus - logits * table(labels)) * table(judged);
-    listwise + binary.sum()
+    loss + binary.sum()
 }
 
 /// How much of a list's loss each passage should have, weights included.
@@ -77,6 +92,7 @@ fn targets(weights: Loss, list: &List) -> Vec<f32> {
             *target += weights.listwise * label(own) / sum;
         }
     }
+    targets.iter_mut().for_each(|target| *target *= list.weight);
     targets
 }
 
@@ -85,11 +101,16 @@ mod tests {
     use super::*;
     use crate::list::Candidate;
 
-    const ONLY: Loss = Loss { listwise: 0.0, binary: 0.0, distill: 0.0, temperature: 1.0 };
+    const ONLY: Loss =
+        Loss { listwise: 0.0, binary: 0.0, distill: 0.0, regress: 0.0, temperature: 1.0 };
 
     fn list(candidates: &[(Option<f32>, Option<f32>)]) -> List {
         let candidate = |&(label, teacher)| Candidate { text: String::new(), label, teacher };
-        List { query: String::new(), candidates: candidates.iter().map(candidate).collect() }
+        List {
+            query: String::new(),
+            candidates: candidates.iter().map(candidate).collect(),
+            weight: 1.0,
+        }
     }
 
     fn value(weights: Loss, lists: &[List], logits: &[f32]) -> f32 {
@@ -117,6 +138,32 @@ mod tests {
         for other in [[12.5, 10.0, 9.0], [12.0, 10.5, 9.0], [12.0, 10.0, 9.5]] {
             assert!(value(weights, &lists, &other) > matched);
         }
+    }
+
+    #[test]
+    fn regression_compares_margins_and_not_heights() {
+        let lists = [
+            list(&[(None, Some(4.0)), (None, Some(0.0)), (None, Some(-1.0))]),
+            list(&[(None, Some(7.0)), (None, Some(9.0))]),
+            list(&[(Some(1.0), None), (Some(0.0), None)]),
+        ];
+        let weights = Loss { regress: 1.0, ..ONLY };
+        let matched = value(weights, &lists, &[104.0, 100.0, 99.0, -2.0, 0.0, 3.0, 60.0]);
+        assert!(matched.abs() < 1e-3, "{matched}");
+        // Of the second list, each is 1 off.
+        let apart = value(weights, &lists, &[104.0, 100.0, 99.0, -1.0, -1.0, 3.0, 60.0]);
+        assert!((apart - 1.0).abs() < 1e-3, "{apart}");
+    }
+
+    #[test]
+    fn a_list_counts_by_its_weight() {
+        let weights =
+            Loss { listwise: 1.0, binary: 0.5, distill: 1.0, regress: 1.0, temperature: 1.0 };
+        let whole = list(&[(Some(1.0), Some(2.0)), (Some(0.0), Some(-2.0))]);
+        let half = List { weight: 0.5, ..whole.clone() };
+        let logits = [1.0, 0.5];
+        let (whole, half) = (value(weights, &[whole], &logits), value(weights, &[half], &logits));
+        assert!((whole - 2.0 * half).abs() < 1e-5, "{whole} and {half}");
     }
 
     #[test]

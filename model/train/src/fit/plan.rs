@@ -35,6 +35,8 @@ pub(crate) struct Loss {
     pub(crate) binary: f32,
     /// Weight of the listwise cross-entropy with what the teacher says.
     pub(crate) distill: f32,
+    /// Weight of the mean square by which logits, less their mean over the list, differ from the teacher's.
+    pub(crate) regress: f32,
     /// What a teacher's logits are divided by.
     pub(crate) temperature: f32,
 }
@@ -68,7 +70,7 @@ mod tests {
             warm_up: 0.1,
             weight_decay: 0.0,
             gradient_max: 1.0,
-            loss: Loss { listwise: 1.0, binary: 0.0, distill: 0.0, temperature: 1.0 },
+            loss: Loss { listwise: 1.0, binary: 0.0, distill: 0.0, regress: 0.0, temperature: 1.0 },
             tokens_max: 128,
             embeddings: true,
             every: 10,

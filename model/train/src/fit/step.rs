@@ -48,11 +48,12 @@ impl<'p> Stepper<'p> {
         step: u64,
     ) -> anyhow::Result<Taken> {
         let parts = self.parts(lists)?;
+        let weight: f32 = lists.iter().map(|list| list.weight).sum();
         let pairs = parts.iter().map(|part| part.batch.pairs()).sum();
         let learnt = std::thread::scope(|scope| {
             let learn = |part| {
                 let own = trainee.fork();
-                scope.spawn(move || self.learn(&own, part, lists.len()))
+                scope.spawn(move || self.learn(&own, part, weight))
             };
             let running: Vec<_> = parts.iter().map(learn).collect();
             let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
@@ -95,11 +96,11 @@ impl<'p> Stepper<'p> {
         Ok(parts)
     }
 
-    /// The gradients of a part, and its share of the mean loss of all `lists`.
-    fn learn(&self, trainee: &Trainee, part: &Part, lists: usize) -> (Gradients, f64) {
+    /// The gradients of a part, and its share of the mean loss of all lists, which have this weight.
+    fn learn(&self, trainee: &Trainee, part: &Part, weight: f32) -> (Gradients, f64) {
         let logits = trainee.forward(&part.batch);
         let device: Device = logits.device();
-        let mean = loss(self.plan.loss, &part.lists, &logits, &device) / lists as f64;
+        let mean = loss(self.plan.loss, &part.lists, &logits, &device) / weight;
         let value = mean.clone().into_scalar::<f64>();
         (trainee.gradients(&mean), value)
     }

@@ -52,7 +52,7 @@ fn list(seed: u64) -> List {
     };
     let mut candidates: Vec<_> = texts.into_iter().enumerate().map(candidate).collect();
     rng.shuffle(&mut candidates);
-    List { query: "fruit".to_owned(), candidates }
+    List { query: "fruit".to_owned(), candidates, weight: 1.0 }
 }
 
 fn plan() -> Plan {
@@ -64,7 +64,7 @@ fn plan() -> Plan {
         warm_up: 0.1,
         weight_decay: 0.01,
         gradient_max: 1.0,
-        loss: Loss { listwise: 1.0, binary: 0.1, distill: 0.0, temperature: 1.0 },
+        loss: Loss { listwise: 1.0, binary: 0.1, distill: 0.0, regress: 0.0, temperature: 1.0 },
         tokens_max: 64,
         embeddings: true,
         every: 10,
