@@ -14,7 +14,7 @@ use crate::evaluation::{Interval, Qrels};
 /// Narrow enough for a phone, where it is shown at about three quarters of its size.
 const WIDTH: i32 = 480;
 /// Columns for names at the left, and for figures at the right.
-const NAMES: i32 = 84;
+const NAMES: i32 = 94;
 const FIGURES: i32 = 52;
 /// A row for the figures of an axis.
 const BELOW: i32 = 28;
@@ -117,7 +117,7 @@ pub(super) fn scores(report: &Report, qrels: &Qrels) -> Result<Option<String>, C
         let mut chart = ChartBuilder::on(area)
             .margin_right(12 * PIXEL)
             .margin_top(10 * PIXEL)
-            .set_label_area_size(LabelAreaPosition::Left, (NAMES + 18) * PIXEL)
+            .set_label_area_size(LabelAreaPosition::Left, (NAMES + 10) * PIXEL)
             .set_label_area_size(LabelAreaPosition::Bottom, BELOW * PIXEL)
             .build_cartesian_2d(from..to, 0.0..densities.len() as f64 + 0.1)?;
         grid(&mut chart, tick_plain)?;
@@ -130,7 +130,7 @@ pub(super) fn scores(report: &Report, qrels: &Qrels) -> Result<Option<String>, C
             chart.draw_series(AreaSeries::new(curve, base, fill).border_style(edge))?;
             chart.draw_series([line((*median, base), (*median, base + 0.3), INK)])?;
             let (_, at) = chart.backend_coord(&(from, base + 0.3));
-            let right = (NAMES + 8) * PIXEL;
+            let right = NAMES * PIXEL;
             text(area, (right, at - 8 * PIXEL), name, LABEL, INK)?;
             text(area, (right, at + 7 * PIXEL), count, SMALL, MUTED)?;
         }
