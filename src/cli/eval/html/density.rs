@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plotters::style::RGBColor;
 
 use super::canvas::{AFTER, BEFORE, OTHER};
-use crate::cli::eval::report::counted;
+use crate::cli::eval::report::grouped;
 use crate::evaluation::{Grade, Qrels, Run};
 
 /// Points of a curve.
@@ -47,7 +47,7 @@ pub(super) fn densities(run: &Run, qrels: &Qrels) -> Vec<Density> {
     let rows = by_grade.iter().rev().take(GRADES_MAX + 1);
     rows.map(|(grade, scores)| Density {
         name: grade.map_or("not judged".to_owned(), |grade| format!("grade {grade}")),
-        count: counted(scores.len(), "passage", "passages"),
+        count: format!("n = {}", grouped(scores.len())),
         median: scores[scores.len() / 2],
         colour: match grade {
             None => OTHER,
@@ -103,10 +103,7 @@ mod tests {
         let found =
             of(&[("a", Some(2)), ("b", None), ("c", Some(-1)), ("d", Some(0)), ("e", Some(2))]);
         let rows: Vec<_> = found.iter().map(|d| (d.name.as_str(), d.count.as_str())).collect();
-        assert_eq!(
-            rows,
-            [("grade 2", "2 passages"), ("grade 0", "2 passages"), ("not judged", "1 passage")]
-        );
+        assert_eq!(rows, [("grade 2", "n = 2"), ("grade 0", "n = 2"), ("not judged", "n = 1")]);
         for density in &found {
             let highest = density.points.iter().map(|point| point.1).fold(0.0, f64::max);
             assert!((highest - 1.0).abs() < 1e-9 && density.points.len() == POINTS);
