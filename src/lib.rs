@@ -8,6 +8,7 @@
 //! | [`wire`] | the three record formats, their limits and versions |
 //! | [`rank`] | logits → order, scores, cut-offs |
 //! | [`context`] | results → the text a prompt carries |
+//! | [`evaluation`] | rankings and judgements → measures, intervals, a verdict |
 //! | [`stream`] | Kafka's words without Kafka: records, positions, acknowledgements |
 //! | [`engine`] | text pairs → logits: tokenisation, packing, replicas |
 //! | [`hub`] | models by name: the hub's cache and protocol |
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod config;
 pub mod context;
 pub mod engine;
+pub mod evaluation;
 pub mod hub;
 pub mod kafka;
 pub mod rank;

@@ -14,14 +14,28 @@ pub(super) struct ConfigArguments {
     pub(super) config: Option<PathBuf>,
 }
 
-/// Which model, and how it is run; wins over the configuration.
+/// Which model, how it is run, and how many results an answer has; wins over the configuration.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct ModelArguments {
+    #[command(flatten)]
+    pub(super) scorer: ScorerArguments,
+    /// Results of a set, unless the set itself says how many.
+    #[arg(long, value_name = "N")]
+    pub(super) top_n: Option<usize>,
+}
+
+/// Which model, and how it is run, where every candidate gets its score; wins over the configuration.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Model")]
+pub(super) struct ScorerArguments {
     /// A model's name on the Hugging Face hub, or a directory with config.json, tokenizer.json and
     /// model.safetensors; a directory that exists wins.
     #[arg(long, value_name = "ID|DIR")]
     pub(super) model: Option<String>,
+    /// The flag that names the model, for messages, where it is not --model.
+    #[arg(skip)]
+    pub(super) named_by: Option<&'static str>,
     /// Branch, tag or commit of a model of the hub.
     #[arg(long, value_name = "REVISION")]
     pub(super) revision: Option<String>,
@@ -47,9 +61,6 @@ pub(super) struct ModelArguments {
     /// best one counts), first-window, mean-of-two-windows.
     #[arg(long, value_name = "HOW")]
     pub(super) long_passages: Option<String>,
-    /// Results of a set, unless the set itself says how many.
-    #[arg(long, value_name = "N")]
-    pub(super) top_n: Option<usize>,
 }
 
 // === impl ConfigArguments ===
@@ -74,18 +85,34 @@ impl ConfigArguments {
 
 impl ModelArguments {
     pub(super) fn flags(&self) -> Vec<(String, String, &'static str)> {
+        let mut flags = self.scorer.flags();
+        let top_n = self.top_n.map(|n| ("rank.top_n".to_owned(), n.to_string(), "--top-n"));
+        flags.extend(top_n);
+        flags
+    }
+}
+
+impl From<ScorerArguments> for ModelArguments {
+    fn from(scorer: ScorerArguments) -> Self {
+        Self { scorer, top_n: None }
+    }
+}
+
+// === impl ScorerArguments ===
+
+impl ScorerArguments {
+    fn flags(&self) -> Vec<(String, String, &'static str)> {
         let expected = self.expected.as_ref().map(|path| path.display().to_string());
-        let number = |n: Option<usize>| n.map(|n| n.to_string());
+        let max_length = self.max_length.map(|n| n.to_string());
         [
-            (self.model_key(), self.model.clone(), "--model"),
+            (self.model_key(), self.model.clone(), self.named_by.unwrap_or("--model")),
             ("model.revision", self.revision.clone(), "--revision"),
             ("model.label", self.label.clone(), "--label"),
             ("model.expected", expected, "--expected"),
             ("model.backend", self.backend.clone(), "--backend"),
             ("model.precision", self.precision.clone(), "--precision"),
-            ("model.tokens_max", number(self.max_length), "--max-length"),
+            ("model.tokens_max", max_length, "--max-length"),
             ("model.long_passages", self.long_passages.clone(), "--long-passages"),
-            ("rank.top_n", number(self.top_n), "--top-n"),
         ]
         .into_iter()
         .filter_map(|(key, value, flag)| Some((key.to_owned(), value?, flag)))

@@ -70,6 +70,23 @@ pub enum CliError {
         /// The input.
         path: String,
     },
+    /// No query of a ranking is judged.
+    #[error(
+        "nothing is judged: the first query ranked is {query}, the first one judged is {judged}; request ids of \
+         the sets and queries of --qrels must be the same names, or candidates have a \"relevance\""
+    )]
+    NothingJudged {
+        /// A query of the ranking, in quotes.
+        query: String,
+        /// A query of the judgements, in quotes.
+        judged: String,
+    },
+    /// The HTML report could not be drawn: a defect in crossrank.
+    #[error("cannot draw the report, which is a defect: {reason}")]
+    Report {
+        /// What is wrong.
+        reason: String,
+    },
     /// A file could not be written.
     #[error("cannot write {path}")]
     WriteFile {

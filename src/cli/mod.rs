@@ -5,14 +5,20 @@ mod bench;
 mod check;
 mod demo;
 mod error;
+mod eval;
+mod file;
 mod input;
 mod lines;
 mod model;
 mod models;
+mod output;
 mod progress;
 mod replay;
 mod rerank;
 mod run;
+mod score;
+mod scoring;
+mod sets;
 mod signals;
 mod start;
 
@@ -22,7 +28,7 @@ pub use error::CliError;
 #[doc(hidden)]
 pub use replay::put_back;
 
-use arguments::{ConfigArguments, ModelArguments};
+use arguments::{ConfigArguments, ModelArguments, ScorerArguments};
 
 /// Reranks candidate sets with a cross-encoder: as a Kafka worker, or from files.
 #[derive(Debug, Parser)]
@@ -42,6 +48,10 @@ enum Command {
     Demo(demo::Arguments),
     /// Rerank candidate sets from files or standard input, without Kafka.
     Rerank(rerank::Arguments),
+    /// Measure what reranking does for you: first stage beside reranked, against judgements.
+    Eval(Box<eval::Arguments>),
+    /// Score pairs of a query and a passage: pairs in, scores out.
+    Score(score::Arguments),
     /// Check configuration, model, broker and topics, and print what is in effect.
     Check(check::Arguments),
     /// Put dead letters back onto the topic they came from.
@@ -61,6 +71,8 @@ impl Cli {
             Command::Run(arguments) => run::run(arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Rerank(arguments) => rerank::run(arguments).await,
+            Command::Eval(arguments) => eval::run(*arguments).await,
+            Command::Score(arguments) => score::run(arguments).await,
             Command::Check(arguments) => check::run(arguments).await,
             Command::Replay(arguments) => replay::run(arguments).await,
             Command::Model(arguments) => model::run(arguments).await,

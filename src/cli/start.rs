@@ -58,6 +58,22 @@ pub(super) async fn reranker(
     Ok((reranker, proof))
 }
 
+/// Obtains, loads, warms and proves the model, to score without answers.
+pub(super) async fn engine(
+    settings: &config::Reranking,
+    logs: &Logs,
+) -> Result<Arc<Engine>, CliError> {
+    let model = models::obtain(settings.model.clone(), &settings.engine, logs).await?;
+    let (started_from, how) = (model.clone(), settings.engine.clone());
+    // Reading weights and warming up block for seconds.
+    let started = tokio::task::spawn_blocking(move || Engine::start(&started_from, &how));
+    let started =
+        started.await.map_err(|error| CliError::Panicked { reason: error.to_string() })?;
+    let engine = Arc::new(started.map_err(CliError::Engine)?);
+    models::prove(engine.as_ref(), &model, &settings.model, settings.engine.precision).await?;
+    Ok(engine)
+}
+
 fn assembler(settings: &config::Reranking, engine: &Engine) -> Result<Option<Assembler>, CliError> {
     let Some(context) = &settings.context else { return Ok(None) };
     let counter = match &settings.context_tokenizer {

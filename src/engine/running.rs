@@ -50,6 +50,7 @@ pub struct Engine {
     encoder: CrossEncoder,
     tokenizer: PairTokenizer,
     replicas: usize,
+    tokens_max: usize,
     batch_tokens_max: usize,
     /// `None` only while being dropped.
     sets: Option<async_channel::Sender<Incoming>>,
@@ -138,7 +139,16 @@ impl Engine {
         );
         threads.extend(more.map_err(StartError::Thread)?);
         let (replicas, sets) = (count, Some(into_sets));
-        Ok(Self { model, encoder, tokenizer, replicas, batch_tokens_max, sets, threads })
+        Ok(Self {
+            model,
+            encoder,
+            tokenizer,
+            replicas,
+            tokens_max,
+            batch_tokens_max,
+            sets,
+            threads,
+        })
     }
 
     /// What computes.
@@ -156,13 +166,17 @@ impl Engine {
         self.replicas
     }
 
-    /// Nominal operations of scoring pairs of these numbers of tokens: see
+    /// Tokens of a query and a passage together, special tokens included; what is longer is cut, or read in windows.
+    pub fn tokens_max(&self) -> usize {
+        self.tokens_max
+    }
+
     /// Bytes of activations, about, while all replicas score ([`CrossEncoder::activation_bytes`]).
     pub fn activation_bytes(&self) -> u64 {
         self.encoder.activation_bytes(self.batch_tokens_max) * self.replicas as u64
     }
 
-    /// [`CrossEncoder::operations`].
+    /// Nominal operations of scoring pairs of these numbers of tokens: see [`CrossEncoder::operations`].
     pub fn operations(&self, tokens: impl IntoIterator<Item = usize>) -> f64 {
         self.encoder.operations(tokens)
     }

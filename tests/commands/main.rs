@@ -1,9 +1,11 @@
 //! The command as a person or a script meets it, without Kafka.
 
 mod bench;
+mod eval;
 mod hub;
 mod model;
 mod rerank;
+mod score;
 #[path = "../support/hub.rs"]
 mod server;
 mod usage;

@@ -14,6 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("rank", &[]),
     ("context", &[]),
+    ("evaluation", &[]),
     ("stream", &[]),
     ("telemetry", &[]),
     ("engine", &["telemetry"]),
@@ -33,10 +34,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("", &ALL),
 ];
 const ERROR_TEXT: &str = "error_text";
-const ALL: [&str; 11] = [
+const ALL: [&str; 12] = [
     "wire",
     "rank",
     "context",
+    "evaluation",
     "stream",
     "telemetry",
     "engine",
@@ -76,7 +78,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("config", &["config"]),
     ("toml", &["config"]),
-    ("minijinja", &["context"]),
+    ("minijinja", &["context", "cli::eval::html"]),
+    ("plotters", &["cli::eval::html"]),
     ("tracing_subscriber", &["telemetry"]),
     ("indicatif", &["telemetry", "cli"]),
     ("clap", &["cli", ""]),

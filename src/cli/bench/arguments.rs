@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::{CliError, ConfigArguments, ModelArguments};
+use crate::cli::{CliError, ConfigArguments, ScorerArguments};
 use crate::config::{self, Reranking};
 
 /// What pairs per second are quoted at.
@@ -86,8 +86,9 @@ impl Arguments {
 
     fn load(&self, max_length: Option<usize>) -> Result<Reranking, CliError> {
         let flags = &self.model;
-        let mut sources = self.config.sources(&ModelArguments {
+        let scorer = ScorerArguments {
             model: flags.model.clone(),
+            named_by: None,
             revision: flags.revision.clone(),
             label: flags.label.clone(),
             expected: flags.expected.clone(),
@@ -95,8 +96,8 @@ impl Arguments {
             precision: flags.precision.clone(),
             max_length,
             long_passages: None,
-            top_n: None,
-        });
+        };
+        let mut sources = self.config.sources(&scorer.into());
         let threads =
             flags.threads.map(|n| ("engine.replicas".to_owned(), n.to_string(), "--threads"));
         sources.flags.extend(threads);

@@ -13,8 +13,8 @@ use std::time::Instant;
 
 pub(super) use self::arguments::Arguments;
 use self::report::Report;
-use self::scores::Scores;
 use self::sets::Sets;
+use super::file::Created;
 use super::input::Inputs;
 use super::{CliError, models, progress};
 use crate::engine::{self, Engine};
@@ -31,7 +31,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let logs = telemetry::init(&settings.telemetry).map_err(CliError::Telemetry)?;
     let inputs = Inputs::open(std::slice::from_ref(&arguments.input))?;
     // Told before a model is loaded and minutes are measured.
-    let scores = arguments.scores.as_deref().map(Scores::create).transpose()?;
+    let scores = arguments.scores.as_deref().map(Created::new).transpose()?;
     let limits = settings.limits;
     let reading = tokio::task::spawn_blocking(move || Sets::read(inputs, &limits, arguments.limit));
     let sets = reading.await.map_err(panicked)??;
@@ -55,7 +55,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     bar.finish_and_clear();
 
     if let Some(scores) = scores {
-        scores.write(&sets, &throughput.scores)?;
+        scores.write(|out| scores::write(out, &sets, &throughput.scores))?;
     }
     let report = Report::new(report::Measured {
         engine: &engine,

@@ -1,16 +1,11 @@
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use crate::cli::CliError;
-use crate::cli::input::{Content, Inputs, Numbered};
-use crate::cli::lines::Line;
-use crate::cli::rerank::BadLine;
+use crate::cli::input::Inputs;
+use crate::cli::sets;
 use crate::engine::ScoreRequest;
-use crate::wire::{self, CandidateSet, DecodeError, Limits};
-
-/// Lines between the reading thread and the decoder.
-const LINES_WAITING_MAX: usize = 64;
+use crate::wire::{CandidateSet, Limits};
 
 /// What is scored: the pairs that a worker would score, in the order of the input.
 #[derive(Debug)]
@@ -37,34 +32,16 @@ impl Sets {
         limits: &Limits,
         pairs_max: Option<usize>,
     ) -> Result<Self, CliError> {
-        let bytes_max = limits.record_bytes_max;
-        let (into_lines, lines) = mpsc::channel(LINES_WAITING_MAX);
-        std::thread::scope(|scope| {
-            let reader = scope.spawn(move || inputs.read(bytes_max, &into_lines));
-            let sets = Self::of(lines, limits, pairs_max)?;
-            // Without a receiver it has ended, or does so at its next line.
-            let read = reader.join();
-            read.map_err(|_| CliError::Panicked { reason: "reading the input".to_owned() })?;
-            Ok(sets)
-        })
-    }
-
-    fn of(
-        mut lines: mpsc::Receiver<Numbered>,
-        limits: &Limits,
-        pairs_max: Option<usize>,
-    ) -> Result<Self, CliError> {
         let mut sets = Vec::new();
         let mut left = pairs_max.unwrap_or(usize::MAX);
-        while left > 0
-            && let Some(line) = lines.blocking_recv()
-        {
-            let set = Set::of(decode(line, limits)?, limits.candidates_max.min(left));
+        sets::read(inputs, limits, |set, _place| {
+            let set = Set::of(set, limits.candidates_max.min(left));
             left -= set.passages.len();
             if !set.passages.is_empty() {
                 sets.push(Arc::new(set));
             }
-        }
+            Ok(if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
         Ok(Self { sets })
     }
 
@@ -107,22 +84,6 @@ impl Set {
     pub(super) fn request(&self) -> ScoreRequest {
         ScoreRequest::new(self.query.clone(), self.passages.clone())
     }
-}
-
-fn decode(line: Numbered, limits: &Limits) -> Result<CandidateSet, CliError> {
-    let Numbered { place, content, .. } = line;
-    let set = match content {
-        Content::Line(Line::Whole(line)) => wire::decode(Some(&line), limits),
-        Content::Line(Line::TooLong { bytes }) => {
-            let limit = limits.record_bytes_max;
-            Err(DecodeError::RecordTooLarge { actual: bytes, limit })
-        }
-        Content::Unreadable(error) => {
-            let source = BadLine::Unreadable(error);
-            return Err(CliError::BadLine { place, source });
-        }
-    };
-    set.map_err(|error| CliError::BadLine { place, source: BadLine::Decode { error } })
 }
 
 #[cfg(test)]

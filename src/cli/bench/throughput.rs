@@ -2,14 +2,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use tokio::task::JoinSet;
 
 use super::sets::Sets;
-use crate::cli::CliError;
-use crate::engine::{Engine, Scorer, SetScores};
-
-/// Sets in flight: those of a worker with the default of `worker.sets_max`.
-const SETS_IN_FLIGHT: usize = 256;
+use crate::cli::{CliError, scoring};
+use crate::engine::{Engine, SetScores};
 
 /// All sets, scored several times.
 pub(super) struct Throughput {
@@ -58,32 +54,17 @@ impl Throughput {
     }
 }
 
-/// All sets from text to scores, as a backlog that is always there.
+/// All sets from text to scores.
 async fn pass(
     engine: &Arc<Engine>,
     sets: &Sets,
     bar: &ProgressBar,
 ) -> Result<(Duration, Vec<SetScores>), CliError> {
     bar.reset();
-    let mut scores: Vec<Option<SetScores>> = vec![None; sets.sets.len()];
-    let mut in_flight = JoinSet::new();
-    let mut waiting = sets.sets.iter().enumerate();
     let since = Instant::now();
-    loop {
-        while in_flight.len() < SETS_IN_FLIGHT
-            && let Some((index, set)) = waiting.next()
-        {
-            let (engine, set) = (Arc::clone(engine), Arc::clone(set));
-            in_flight.spawn(async move { (index, engine.score(set.request()).await) });
-        }
-        let Some(scored) = in_flight.join_next().await else { break };
-        let (index, set) = scored.map_err(super::panicked)?;
-        let set = set.map_err(CliError::Scoring)?;
-        bar.inc(set.pairs.len() as u64);
-        scores[index] = Some(set);
-    }
-    let took = since.elapsed();
-    Ok((took, scores.into_iter().flatten().collect()))
+    let requests = sets.sets.iter().map(|set| set.request());
+    let scores = scoring::score_all(engine, requests, bar).await?;
+    Ok((since.elapsed(), scores))
 }
 
 #[cfg(test)]

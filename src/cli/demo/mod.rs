@@ -83,7 +83,7 @@ fn configure(
          The broker is librdkafka's own mock: it keeps nothing, and ends with this command.\n",
     )?;
     let mut flags = model.flags();
-    let folder = if model.model.is_some() {
+    let folder = if model.scorer.model.is_some() {
         None
     } else {
         print(

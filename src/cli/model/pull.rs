@@ -4,7 +4,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::print;
-use crate::cli::{CliError, ConfigArguments, ModelArguments, models};
+use crate::cli::{CliError, ConfigArguments, ScorerArguments, models};
 use crate::config;
 use crate::engine::{Engine, Model};
 use crate::hub::{HubError, ModelId, Snapshot};
@@ -74,14 +74,15 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
 
 impl Arguments {
     fn settings(&self) -> Result<config::Reranking, config::Errors> {
-        let mut sources = self.config.sources(&ModelArguments {
+        let scorer = ScorerArguments {
             revision: self.revision.clone(),
             label: self.label.clone(),
             expected: self.expected.clone(),
             backend: self.backend.clone(),
             precision: self.precision.clone(),
-            ..ModelArguments::default()
-        });
+            ..ScorerArguments::default()
+        };
+        let mut sources = self.config.sources(&scorer.into());
         // Never a directory, even where one has this name.
         sources.flags.push(("model.id".to_owned(), self.id.clone(), "ID"));
         config::load(sources)?.reranking()

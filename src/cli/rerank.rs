@@ -1,23 +1,29 @@
 //! Candidate sets from files or standard input, answers to standard output.
 
-mod output;
-
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::sync::mpsc;
 
-use self::output::{Answer, Output};
 use super::input::{Content, Inputs};
 use super::lines::Line;
+use super::output::{Answer, Manner, Output};
+use super::score::PairError;
 use super::{CliError, ConfigArguments, ModelArguments, start};
 use crate::context::AssembleError;
 use crate::engine::Engine;
+use crate::evaluation::LineError;
 use crate::telemetry::{self, Counts};
 use crate::wire::{self, DecodeError};
 use crate::worker::{AnswerError, Reranker};
+
+const MANNER: Manner = Manner {
+    noun: "sets",
+    in_flight_max: 64,
+    empty: "the input is empty: one candidate set a line is answered, as JSON\n",
+    strict: false,
+};
 
 const EXAMPLE: &str = r#"A candidate set is one line of JSON:
   {"request_id": "r-1", "query": "…", "candidates": [{"id": "d1", "text": "…"}, {"id": "d2", "text": "…"}]}
@@ -48,6 +54,40 @@ pub enum BadLine {
         /// What is wrong with it.
         error: DecodeError,
     },
+    /// It is not a pair of a query and a passage.
+    #[error(transparent)]
+    Pair(#[from] PairError),
+    /// It is not a line of qrels, or of a run.
+    #[error(transparent)]
+    Trec(#[from] LineError),
+    /// A line of qrels or of a run that is far longer than any.
+    #[error("the line has {bytes} bytes, at most {limit} are read")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// Measures are told by request id, and this one was there before.
+    #[error("the same request_id as {first}; what is evaluated needs one for each query")]
+    SameRequest {
+        /// `file:line` of the earlier one.
+        first: String,
+    },
+    /// A label that is no grade.
+    #[error("candidate {id:?}: relevance must be a whole number, the grade of the candidate")]
+    Relevance {
+        /// The candidate.
+        id: String,
+    },
+    /// A name that a TREC run file cannot hold.
+    #[error(
+        "{name:?} has white space, which no TREC run file can hold; leave out --run and --first-stage-run"
+    )]
+    NoField {
+        /// The request's id, or a candidate's.
+        name: String,
+    },
     /// Its context could not be put together.
     #[error("the context could not be put together; correct context.template")]
     Context(#[source] AssembleError),
@@ -72,24 +112,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
             "reading candidate sets from the terminal, one JSON object a line; Ctrl-D ends\n";
         io::stderr().write_all(hint.as_bytes()).map_err(CliError::Write)?;
     }
-    let mut output = Output::new(io::stdout(), inputs.bytes(), arguments.strict);
+    let manner = Manner { strict: arguments.strict, ..MANNER };
+    let output = Output::new(io::stdout(), inputs.bytes(), manner);
     logs.keep_clear_of(output.bar());
-    let (into_lines, mut lines) = mpsc::channel(1);
-    let reading = tokio::task::spawn_blocking(move || inputs.read(bytes_max, &into_lines));
-    loop {
-        tokio::select! {
-            written = output.write_oldest(), if !output.is_idle() => written?,
-            Some(numbered) = lines.recv(), if !output.is_full() => {
-                let reranker = Arc::clone(&reranker);
-                let content = numbered.content;
-                let answer = tokio::spawn(async move { answer(&reranker, content).await });
-                output.expect(numbered.place, numbered.read_to, answer);
-            }
-            else => break,
-        }
-    }
-    reading.await.map_err(|error| CliError::Panicked { reason: error.to_string() })?;
-    output.finish()
+    let answer = |content| {
+        let reranker = Arc::clone(&reranker);
+        async move { answer(&reranker, content).await }
+    };
+    output.answer_all(inputs, bytes_max, answer).await
 }
 
 async fn answer(reranker: &Reranker<Engine>, content: Content) -> Answer {

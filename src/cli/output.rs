@@ -1,24 +1,37 @@
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io::{self, BufWriter, Write};
 
 use indicatif::ProgressBar;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::{BadLine, CliError};
-use crate::cli::progress;
+use super::input::{Content, Inputs};
+use super::rerank::BadLine;
+use super::{CliError, progress};
 use crate::engine::EngineError;
-
-/// Sets in flight: enough for the engine to pack from, few enough to hold in memory.
-const SETS_IN_FLIGHT: usize = 64;
 
 /// What became of a line: the answer, or why there is none.
 pub(super) type Answer = Result<Result<Vec<u8>, BadLine>, EngineError>;
+
+/// How a command answers lines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// What a line holds, in the plural.
+    pub(super) noun: &'static str,
+    /// Lines in flight: enough for the engine to pack from, few enough to hold in memory.
+    pub(super) in_flight_max: usize,
+    /// Told where there is no line at all.
+    pub(super) empty: &'static str,
+    /// Whether the first line without an answer is the end.
+    pub(super) strict: bool,
+}
 
 /// Writes answers in the order of the lines, while later lines are being scored.
 pub(super) struct Output<W: Write> {
     out: BufWriter<W>,
     in_flight: VecDeque<InFlight>,
-    strict: bool,
+    manner: Manner,
     bar: ProgressBar,
     lines: u64,
     bad: u64,
@@ -34,38 +47,46 @@ struct InFlight {
 
 impl<W: Write> Output<W> {
     /// Writes to `out`; the bar goes up to `bytes`, where that is known.
-    pub(super) fn new(out: W, bytes: Option<u64>, strict: bool) -> Self {
+    pub(super) fn new(out: W, bytes: Option<u64>, manner: Manner) -> Self {
         let out = BufWriter::new(out);
-        Self {
-            out,
-            in_flight: VecDeque::new(),
-            strict,
-            bar: progress::bar(bytes),
-            lines: 0,
-            bad: 0,
-        }
+        let bar = progress::bar(bytes);
+        Self { out, in_flight: VecDeque::new(), manner, bar, lines: 0, bad: 0 }
     }
 
     pub(super) fn bar(&self) -> ProgressBar {
         self.bar.clone()
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.is_empty()
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.in_flight.len() >= SETS_IN_FLIGHT
-    }
-
-    /// Adds a line whose answer is on its way.
-    pub(super) fn expect(&mut self, place: String, read_to: u64, answer: JoinHandle<Answer>) {
-        self.in_flight.push_back(InFlight { place, read_to, answer });
+    /// Answers all lines of `inputs`, of which at most `bytes_max` bytes are held. `answer` is called in their order.
+    pub(super) async fn answer_all<F>(
+        mut self,
+        inputs: Inputs,
+        bytes_max: usize,
+        mut answer: impl FnMut(Content) -> F,
+    ) -> Result<(), CliError>
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let (into_lines, mut lines) = mpsc::channel(1);
+        let reading = tokio::task::spawn_blocking(move || inputs.read(bytes_max, &into_lines));
+        loop {
+            tokio::select! {
+                written = self.write_oldest(), if !self.in_flight.is_empty() => written?,
+                Some(numbered) = lines.recv(), if self.in_flight.len() < self.manner.in_flight_max => {
+                    let answer = tokio::spawn(answer(numbered.content));
+                    let (place, read_to) = (numbered.place, numbered.read_to);
+                    self.in_flight.push_back(InFlight { place, read_to, answer });
+                }
+                else => break,
+            }
+        }
+        reading.await.map_err(|error| CliError::Panicked { reason: error.to_string() })?;
+        self.finish()
     }
 
     /// Waits for the answer to the oldest line and writes it. Cancel-safe: a line stays until its
     /// answer is there.
-    pub(super) async fn write_oldest(&mut self) -> Result<(), CliError> {
+    async fn write_oldest(&mut self) -> Result<(), CliError> {
         let Some(oldest) = self.in_flight.front_mut() else { return Ok(()) };
         let answer = (&mut oldest.answer).await;
         let place = std::mem::take(&mut oldest.place);
@@ -78,7 +99,7 @@ impl<W: Write> Output<W> {
                 self.out.write_all(&value).map_err(CliError::Write)?;
                 self.out.write_all(b"\n").map_err(CliError::Write)?;
             }
-            Err(source) if self.strict => {
+            Err(source) if self.manner.strict => {
                 self.out.flush().map_err(CliError::Write)?;
                 self.bar.finish_and_clear();
                 return Err(CliError::BadLine { place, source });
@@ -94,18 +115,17 @@ impl<W: Write> Output<W> {
             // Whoever sends lines one by one wants to see each answer.
             self.out.flush().map_err(CliError::Write)?;
         }
-        self.bar.set_message(format!("{} sets", self.lines));
+        self.bar.set_message(format!("{} {}", self.lines, self.manner.noun));
         Ok(())
     }
 
     /// Writes what is left in the buffer.
-    pub(super) fn finish(mut self) -> Result<(), CliError> {
+    fn finish(mut self) -> Result<(), CliError> {
         self.out.flush().map_err(CliError::Write)?;
         self.bar.finish_and_clear();
         match self.bad {
             0 if self.lines == 0 => {
-                let told = "the input is empty: one candidate set a line is answered, as JSON\n";
-                io::stderr().write_all(told.as_bytes()).map_err(CliError::Write)
+                io::stderr().write_all(self.manner.empty.as_bytes()).map_err(CliError::Write)
             }
             0 => Ok(()),
             bad => Err(CliError::BadLines { bad, lines: self.lines }),
