@@ -64,7 +64,8 @@ fn quantized(from: &Path, config: &ModelConfig) -> Result<StoredFile, LoadError>
     let batch = calibration::batch(from, tokens_max)?;
     let mut weights = Weights::open(from)?;
     let mut file = StoredFile::default();
-    let embeddings = StoredEmbeddings::take(config, &mut weights)?;
+    let mut embeddings = StoredEmbeddings::take(config, &mut weights)?;
+    embeddings.quantize(config);
     let distances = StoredDistances::take(config, &mut weights)?;
     let mut calibration = Calibration::start(config, &embeddings, &batch);
     embeddings.store(config, &mut file);

@@ -240,6 +240,11 @@ impl Weights {
         }
     }
 
+    /// Whether the file has this tensor in int8.
+    pub(crate) fn is_int8(&self, name: &str) -> bool {
+        self.left.get(name).is_some_and(|info| info.dtype == Dtype::I8)
+    }
+
     /// The error for a tensor that should equal another.
     pub(crate) fn unequal(&self, name: String, first: String) -> WeightsError {
         WeightsError::Unequal { path: self.path.clone(), name, first }
