@@ -42,8 +42,8 @@ pub(in crate::cli) struct Arguments {
 #[command(next_help_heading = "Model")]
 struct ModelFlags {
     /// A model's name on the Hugging Face hub, or a directory with config.json, tokenizer.json and
-    /// model.safetensors; a directory that exists wins.
-    #[arg(long, value_name = "ID|DIR")]
+    /// model.safetensors; a directory that exists wins. `bundled` is the small one that ships inside.
+    #[arg(long, value_name = "ID|DIR|bundled")]
     model: Option<String>,
     /// Branch, tag or commit of a model of the hub.
     #[arg(long, value_name = "REVISION")]
@@ -86,7 +86,7 @@ impl Arguments {
 
     fn load(&self, max_length: Option<usize>) -> Result<Reranking, CliError> {
         let flags = &self.model;
-        let mut sources = self.config.sources(&ModelArguments {
+        let mut sources = self.config.sources_or_bundled(&ModelArguments {
             model: flags.model.clone(),
             revision: flags.revision.clone(),
             label: flags.label.clone(),

@@ -13,6 +13,7 @@ use self::output::{Answer, Output};
 use super::input::{Content, Inputs};
 use super::lines::Line;
 use super::{CliError, ConfigArguments, ModelArguments, start};
+use crate::config;
 use crate::context::AssembleError;
 use crate::engine::Engine;
 use crate::telemetry::{self, Counts};
@@ -60,7 +61,8 @@ pub enum BadLine {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
-    let settings = arguments.config.load(&arguments.model)?.reranking()?;
+    let sources = arguments.config.sources_or_bundled(&arguments.model);
+    let settings = config::load(sources)?.reranking()?;
     let logs = telemetry::init(&settings.telemetry).map_err(CliError::Telemetry)?;
     let bytes_max = settings.limits.record_bytes_max;
     let inputs = Inputs::open(&arguments.files)?;
