@@ -105,7 +105,7 @@ pub(crate) fn config(more: &[(&str, &str)]) -> Config {
     let flag = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned(), "a flag");
     let given = [("model.path", model.as_str())];
     let flags = given.iter().chain(more).map(flag).collect();
-    let sources = Sources { file: None, environment: Default::default(), flags };
+    let sources = Sources { flags, ..Sources::default() };
     config::load(sources).and_then(|raw| raw.worker()).expect("a sound configuration")
 }
 

@@ -38,7 +38,7 @@ use config::Activation;
 use kernels::cpu::{self, InstructionSet, Int8Rows, Isa, PackedLinear};
 use kernels::{
     Attention, Bucket, Distance, EmbeddingTables, EncoderOps as _, LinearWeights, NormWeights,
-    Normalize, PairLayout, Table, TokenRows,
+    Normalize, PairLayout, Table, TokenRows, Words,
 };
 
 /// Those that a CPU computes in.
@@ -261,6 +261,7 @@ fn embed(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let [words, types, positions] = tables.clone();
                 let (types, positions) = (Table::Rows(types), Table::Rows(positions));
+                let words = Words::Rows(words);
                 let tables = EmbeddingTables { words, types, positions };
                 Flex::embed(tables, tokens.clone(), norm.clone())
             });

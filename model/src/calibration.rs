@@ -14,9 +14,7 @@ use crate::kernels::cpu::{
     SelfAttention,
 };
 use crate::packed::PackedBatch;
-use crate::stored::{
-    StoredEmbeddings, StoredLayer, StoredLinear, StoredNorm, StoredProjection, StoredWeights,
-};
+use crate::stored::{StoredEmbeddings, StoredLayer, StoredLinear, StoredNorm, StoredProjection};
 use crate::tokenizer::{PairTokenizer, TokenLimits};
 
 /// Queries and passages of the kinds that a reranker meets: prose, names, figures, code, short and long.
@@ -111,11 +109,12 @@ impl<'a> Calibration<'a> {
         let isa = Isa::best();
         let types: Vec<u32> = batch.types().iter().map(|&kind| u32::from(kind)).collect();
         let positions: Vec<u32> = batch.lengths().flat_map(|length| 0..length as u32).collect();
-        let mut tables = vec![(embeddings.words.as_slice(), batch.ids())];
-        tables.extend(embeddings.types.as_ref().map(|table| (table.as_slice(), &types[..])));
-        tables.extend(embeddings.token_positions(config).map(|table| (table, &positions[..])));
+        let words = (embeddings.words.words(), batch.ids());
+        let mut others = Vec::with_capacity(2);
+        others.extend(embeddings.types.as_ref().map(|table| (table.as_slice(), &types[..])));
+        others.extend(embeddings.token_positions(config).map(|table| (table, &positions[..])));
         let mut x = vec![0.0; batch.tokens() * config.embedding_size];
-        cpu::embed(isa, &tables, embeddings.norm.slices(), &mut x);
+        cpu::embed(isa, words, &others, embeddings.norm.slices(), &mut x);
         if let Some(projection) = &embeddings.projection {
             let mut wide = vec![0.0; batch.tokens() * config.hidden_size];
             cpu::linear(isa, &x, &packed(projection), None, &mut wide);
@@ -186,10 +185,5 @@ impl Observer for Amplitudes {
 }
 
 fn packed(layer: &StoredLinear) -> PackedLinear {
-    match &layer.weights {
-        StoredWeights::Float(rows) => {
-            PackedLinear::float(rows, &layer.bias, [layer.inputs, layer.outputs])
-        }
-        StoredWeights::Int8(rows) => PackedLinear::int8(rows, &layer.bias),
-    }
+    layer.clone().packed()
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use burn::tensor::ExecutionError;
 
+use crate::bundled;
 use crate::calibration;
 use crate::config::{self, ConfigError, ModelConfig};
 use crate::device::Device;
@@ -49,7 +50,7 @@ pub enum LoadError {
     /// The directory holds int8 weights, and another precision is asked for.
     #[error(
         "{} holds int8 weights, which are not what they were rounded from; choose precision int8, or the model that it was made from",
-        .0.display()
+        files::shown(.0)
     )]
     Quantized(PathBuf),
 }
@@ -138,7 +139,7 @@ impl CrossEncoder {
     ) -> Result<Self, LoadError> {
         let config_json = files::read(dir, files::CONFIG)?;
         let mut config = ModelConfig::parse(dir, &config_json)?;
-        config.labels.choose(&dir.join(files::CONFIG), label)?;
+        config.labels.choose(&files::place(dir, files::CONFIG), label)?;
         let tokenizer_json = files::read(dir, files::TOKENIZER)?;
         let weights = Weights::open(dir)?.fitting(precision);
         let tokens_max = config::tokens_max(dir, &config)?;
@@ -272,6 +273,9 @@ impl CrossEncoder {
 }
 
 fn name_of(dir: &Path) -> String {
+    if bundled::is_bundled(dir) {
+        return bundled::NAME.to_owned();
+    }
     let whole = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
     whole
         .file_name()

@@ -1,8 +1,10 @@
 use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::path::{self, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+
+use crate::bundled::{self, is_bundled};
 
 /// Sizes and options of the network.
 pub(crate) const CONFIG: &str = "config.json";
@@ -47,13 +49,99 @@ pub enum FileError {
     },
 }
 
+/// A file of a model directory, or of the model that ships inside.
+#[derive(Debug)]
+pub struct ModelFile(Content);
+
+/// Where its bytes are.
+#[derive(Debug)]
+enum Content {
+    OnDisk(File),
+    /// In the program, where they are read in place.
+    Inside(Cursor<&'static [u8]>),
+}
+
+// === impl ModelFile ===
+
+impl ModelFile {
+    /// Opens the file `name` of a model directory, which may be that of [`crate::bundled`].
+    ///
+    /// # Errors
+    /// There is no such file, or it cannot be opened.
+    pub fn open(dir: &Path, name: impl AsRef<Path>) -> io::Result<Self> {
+        let name = name.as_ref();
+        if !is_bundled(dir) {
+            return File::open(dir.join(name)).map(|file| Self(Content::OnDisk(file)));
+        }
+        let content = bundled::file(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self(Content::Inside(Cursor::new(content))))
+    }
+
+    /// Reads the file `name` whole.
+    ///
+    /// # Errors
+    /// As of [`ModelFile::open`], or it cannot be read.
+    pub fn read_whole(dir: &Path, name: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        Self::open(dir, name)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Its size.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn size_bytes(&self) -> io::Result<u64> {
+        match &self.0 {
+            Content::OnDisk(file) => Ok(file.metadata()?.len()),
+            Content::Inside(content) => Ok(content.get_ref().len() as u64),
+        }
+    }
+}
+
+impl Read for ModelFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Content::OnDisk(file) => file.read(buffer),
+            Content::Inside(content) => content.read(buffer),
+        }
+    }
+}
+
+impl Seek for ModelFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match &mut self.0 {
+            Content::OnDisk(file) => file.seek(to),
+            Content::Inside(content) => content.seek(to),
+        }
+    }
+}
+
+/// A model directory as people are told of it.
+pub fn shown(dir: &Path) -> path::Display<'_> {
+    if is_bundled(dir) { Path::new(bundled::NAME).display() } else { dir.display() }
+}
+
+/// Where a file of a model directory is, to be told.
+pub(crate) fn place(dir: &Path, name: impl AsRef<Path>) -> PathBuf {
+    if is_bundled(dir) { Path::new(bundled::NAME).join(name) } else { dir.join(name) }
+}
+
+/// Whether a model directory has this file.
+pub(crate) fn is_there(dir: &Path, name: &str) -> bool {
+    match is_bundled(dir) {
+        true => bundled::file(Path::new(name)).is_some(),
+        false => dir.join(name).is_file(),
+    }
+}
+
 /// Opens one file of a model directory.
-pub(crate) fn open(dir: &Path, name: &'static str) -> Result<(PathBuf, File), FileError> {
-    if !dir.is_dir() {
+pub(crate) fn open(dir: &Path, name: &'static str) -> Result<(PathBuf, ModelFile), FileError> {
+    if !is_bundled(dir) && !dir.is_dir() {
         return Err(FileError::NotADirectory(dir.to_path_buf()));
     }
-    let path = dir.join(name);
-    match File::open(&path) {
+    let path = place(dir, name);
+    match ModelFile::open(dir, name) {
         Ok(file) => Ok((path, file)),
         Err(source) if source.kind() == io::ErrorKind::NotFound => {
             Err(FileError::Missing { path, hint: hint(name) })
@@ -83,8 +171,8 @@ pub(crate) fn read_optional(dir: &Path, name: &'static str) -> Result<Option<Vec
 
 /// Reads a file of one of the modules whole; `file` is relative to `dir`.
 pub(crate) fn read_module(dir: &Path, file: &Path) -> Result<Vec<u8>, FileError> {
-    let path = dir.join(file);
-    std::fs::read(&path).map_err(|source| FileError::Unreadable { path, source })
+    let unreadable = |source| FileError::Unreadable { path: place(dir, file), source };
+    ModelFile::read_whole(dir, file).map_err(unreadable)
 }
 
 /// What identifies a model: equal for equal files, wherever they lie.

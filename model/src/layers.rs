@@ -8,9 +8,9 @@ use burn::tensor::{Device as BurnDevice, FloatDType, Tensor, TensorData};
 
 use crate::config::Activation;
 use crate::device::Device;
-use crate::kernels::cpu::{Int8Rows, Isa, PackedLinear};
-use crate::kernels::{EncoderOps as _, LinearWeights, NormWeights};
-use crate::stored::{StoredLinear, StoredNorm, StoredWeights};
+use crate::kernels::cpu::{Int8Table, Isa, PackedLinear};
+use crate::kernels::{self, EncoderOps as _, LinearWeights, NormWeights};
+use crate::stored::{StoredLinear, StoredNorm, StoredTable, StoredWeights};
 
 /// `x → x W + b`.
 #[derive(Module, Debug)]
@@ -40,6 +40,21 @@ pub(crate) struct KernelLinear {
     packed: Arc<PackedLinear>,
 }
 
+/// Word embeddings.
+#[derive(Module, Debug)]
+pub(crate) enum Words {
+    /// `[vocabulary, embedding]`.
+    Plain(Param<Tensor<2>>),
+    Packed(KernelWords),
+}
+
+/// For kernels.
+#[derive(Module, Debug)]
+pub(crate) struct KernelWords {
+    #[module(skip)]
+    table: Arc<Int8Table>,
+}
+
 /// Layer normalisation over `hidden`, in float32 whatever the precision.
 #[derive(Module, Debug)]
 pub(crate) struct Norm {
@@ -59,18 +74,14 @@ pub(crate) struct Norm {
 impl Linear {
     /// Lays the weights out for `device`.
     pub(crate) fn new(stored: StoredLinear, device: &Device) -> Self {
-        let StoredLinear { inputs, outputs, weights, bias, has_bias } = stored;
         if let Some(isa) = device.kernels() {
-            let packed = match &weights {
-                StoredWeights::Float(rows) => PackedLinear::float(rows, &bias, [inputs, outputs]),
-                StoredWeights::Int8(rows) => PackedLinear::int8(rows, &bias),
-            };
-            return Self::Packed(KernelLinear { isa, packed: Arc::new(packed) });
+            return Self::Packed(KernelLinear { isa, packed: Arc::new(stored.packed()) });
         }
+        let StoredLinear { inputs, outputs, weights, bias, has_bias } = stored;
         let kept = (device.burn(), device.floats());
         let (rows, smoothing) = match weights {
-            StoredWeights::Float(rows) => (rows, None),
-            StoredWeights::Int8(rows) => (dequantized(&rows), Some(rows.smoothing)),
+            StoredWeights::Table(table) => (table.into_floats(), None),
+            StoredWeights::Int8(rows) => (rows.floats(), Some(rows.smoothing)),
         };
         Self::Plain(PlainLinear {
             weight: param(transposed(&rows, inputs, outputs), [inputs, outputs], kept),
@@ -108,13 +119,49 @@ impl Linear {
         };
         let [inputs, outputs] = weight.shape().dims();
         let rows = transposed(&numbers(weight), outputs, inputs);
-        let (weights, bias) = (StoredWeights::Float(rows), numbers(bias));
+        let weights = StoredWeights::Table(StoredTable::Float(rows));
+        let bias = numbers(bias);
         StoredLinear { inputs, outputs, weights, bias, has_bias }
     }
 
     /// `[rows, inputs]` → `[rows, outputs]`.
     pub(crate) fn forward(&self, x: Tensor<2>, activation: Option<Activation>) -> Tensor<2> {
         Tensor::from_dispatch(Dispatch::linear(x.into_dispatch(), self.weights(), activation))
+    }
+}
+
+// === impl Words ===
+
+impl Words {
+    /// Puts `[vocabulary, width]` on `device`; int8 stays that where kernels read it.
+    pub(crate) fn new(stored: StoredTable, width: usize, device: &Device) -> Self {
+        match (stored, device.kernels()) {
+            (StoredTable::Int8(table), Some(_)) => {
+                Self::Packed(KernelWords { table: Arc::new(table) })
+            }
+            (stored, _) => {
+                let floats = stored.into_floats();
+                let shape = [floats.len() / width, width];
+                Self::Plain(param(floats, shape, (device.burn(), device.floats())))
+            }
+        }
+    }
+
+    /// The table as its file holds it. Only a plain one is trained.
+    #[cfg(feature = "train")]
+    pub(crate) fn stored(&self) -> StoredTable {
+        let Self::Plain(rows) = self else {
+            unreachable!("a model is trained without kernels, in floats")
+        };
+        StoredTable::Float(numbers(rows))
+    }
+
+    /// The table as an operation takes it.
+    pub(crate) fn table(&self) -> kernels::Words<Dispatch> {
+        match self {
+            Self::Plain(rows) => kernels::Words::Rows(rows.val().into_dispatch()),
+            Self::Packed(KernelWords { table }) => kernels::Words::Packed(Arc::clone(table)),
+        }
     }
 }
 
@@ -170,16 +217,6 @@ pub(crate) fn param<const D: usize>(
 #[cfg(feature = "train")]
 pub(crate) fn numbers<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
     param.val().inner().into_data().try_to_vec().expect("parameters are float32")
-}
-
-/// What the int8 weights stand for.
-fn dequantized(rows: &Int8Rows) -> Vec<f32> {
-    let inputs = rows.smoothing.len();
-    let row = |(row, step): (&[i8], &f32)| {
-        let step = *step;
-        row.iter().map(move |&weight| f32::from(weight) * step).collect::<Vec<_>>()
-    };
-    rows.weights.chunks_exact(inputs).zip(&rows.steps).flat_map(row).collect()
 }
 
 /// PyTorch keeps `[outputs, inputs]`, burn multiplies with `[inputs, outputs]`.

@@ -6,6 +6,7 @@
 
 mod arch;
 mod attending;
+mod bundled;
 mod calibration;
 mod config;
 mod device;
@@ -28,10 +29,11 @@ mod tokenizer;
 pub mod training;
 mod weights;
 
+pub use bundled::bundled;
 pub use config::{ConfigError, deciding_files, labels};
 pub use device::{Backend, Device, DeviceError, Kernels};
 pub use encoder::{CrossEncoder, LoadError, ScoreError};
-pub use files::FileError;
+pub use files::{FileError, ModelFile, shown};
 pub use kernels::cpu::InstructionSet;
 pub use packed::PackedBatch;
 pub use precision::{Precision, PrecisionError, Support};

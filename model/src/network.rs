@@ -17,7 +17,7 @@ use crate::head::Head;
 use crate::kernels::{EmbeddingTables, EncoderOps as _, Normalize, Table};
 #[cfg(feature = "train")]
 use crate::layers::numbers;
-use crate::layers::{Linear, Norm, param};
+use crate::layers::{Linear, Norm, Words, param};
 use crate::layout::Layout;
 use crate::packed::PackedBatch;
 use crate::precision::Precision;
@@ -41,7 +41,7 @@ pub(crate) struct Network {
 /// Word, type and position of each token.
 #[derive(Module, Debug)]
 struct Embeddings {
-    words: Param<Tensor<2>>,
+    words: Words,
     types: Option<Param<Tensor<2>>>,
     positions: Option<Param<Tensor<2>>>,
     norm: Norm,
@@ -106,7 +106,10 @@ impl Network {
         device: &Device,
         calibration: Option<&PackedBatch>,
     ) -> Result<Self, WeightsError> {
-        let embeddings = StoredEmbeddings::take(config, weights)?;
+        let mut embeddings = StoredEmbeddings::take(config, weights)?;
+        if calibration.is_some() {
+            embeddings.quantize(config);
+        }
         let distances = StoredDistances::take(config, weights)?;
         let mut calibration =
             calibration.map(|batch| Calibration::start(config, &embeddings, batch));
@@ -203,7 +206,7 @@ impl Embeddings {
         let positions = stored.token_positions(config).map(<[f32]>::to_vec);
         Self {
             positions: positions.map(table),
-            words: table(stored.words),
+            words: Words::new(stored.words, width, device),
             types: stored.types.map(table),
             norm: Norm::new(stored.norm, device),
             projection: stored.projection.map(|linear| Linear::new(linear, device)),
@@ -218,7 +221,7 @@ impl Embeddings {
             rows
         });
         StoredEmbeddings {
-            words: numbers(&self.words),
+            words: self.words.stored(),
             types: self.types.as_ref().map(numbers),
             positions,
             norm: self.norm.stored(config.biases.norm),
@@ -233,7 +236,7 @@ impl Embeddings {
             None => Table::Absent,
         };
         let tables = EmbeddingTables {
-            words: self.words.val().into_dispatch(),
+            words: self.words.table(),
             types: table(&self.types),
             positions: table(&self.positions),
         };

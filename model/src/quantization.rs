@@ -18,7 +18,7 @@ pub enum QuantizeError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// It holds int8 weights already.
-    #[error("{} holds int8 weights already; quantize the model that it was made from", .0.display())]
+    #[error("{} holds int8 weights already; quantize the model that it was made from", files::shown(.0))]
     Already(PathBuf),
     /// The target is there. Nothing is overwritten.
     #[error("{} exists; name a directory that does not, or remove it", .0.display())]
@@ -47,7 +47,7 @@ pub fn quantize(from: &Path, to: &Path) -> Result<(), QuantizeError> {
         Err(source) => return Err(failed(to, source)),
     }
     let config_json = files::read(from, files::CONFIG).map_err(LoadError::from)?;
-    let path = from.join(files::CONFIG);
+    let path = files::place(from, files::CONFIG);
     let config = ModelConfig::parse(from, &config_json).map_err(LoadError::from)?;
     if config.quantized {
         return Err(QuantizeError::Already(from.to_path_buf()));
@@ -64,7 +64,8 @@ fn quantized(from: &Path, config: &ModelConfig) -> Result<StoredFile, LoadError>
     let batch = calibration::batch(from, tokens_max)?;
     let mut weights = Weights::open(from)?;
     let mut file = StoredFile::default();
-    let embeddings = StoredEmbeddings::take(config, &mut weights)?;
+    let mut embeddings = StoredEmbeddings::take(config, &mut weights)?;
+    embeddings.quantize(config);
     let distances = StoredDistances::take(config, &mut weights)?;
     let mut calibration = Calibration::start(config, &embeddings, &batch);
     embeddings.store(config, &mut file);

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -7,7 +6,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensorError};
 
-use crate::files::{self, FileError};
+use crate::files::{self, FileError, ModelFile};
 use crate::precision::Precision;
 
 /// The file's own limit on its header, in bytes.
@@ -117,7 +116,7 @@ pub enum WeightsError {
 /// A safetensors file from which every tensor is taken exactly once.
 pub(crate) struct Weights {
     path: PathBuf,
-    file: Option<File>,
+    file: Option<ModelFile>,
     /// Where the tensors begin.
     start: u64,
     left: BTreeMap<String, TensorInfo>,
@@ -240,6 +239,11 @@ impl Weights {
         }
     }
 
+    /// Whether the file has this tensor in int8.
+    pub(crate) fn is_int8(&self, name: &str) -> bool {
+        self.left.get(name).is_some_and(|info| info.dtype == Dtype::I8)
+    }
+
     /// The error for a tensor that should equal another.
     pub(crate) fn unequal(&self, name: String, first: String) -> WeightsError {
         WeightsError::Unequal { path: self.path.clone(), name, first }
@@ -267,7 +271,7 @@ impl Weights {
         let mut values = Vec::with_capacity((end - first) / N);
         let mut left = end - first;
         let mut piece = vec![0; left.min(READ_BYTES)];
-        let mut fill = |file: &mut File| -> io::Result<()> {
+        let mut fill = |file: &mut ModelFile| -> io::Result<()> {
             file.seek(SeekFrom::Start(self.start + first as u64))?;
             while left > 0 {
                 let piece = &mut piece[..left.min(READ_BYTES)];
@@ -318,8 +322,8 @@ impl Weights {
 }
 
 /// Where the tensors begin, and what they are.
-fn header(file: &mut File) -> Result<(u64, Metadata), SafeTensorError> {
-    let whole = file.metadata()?.len();
+fn header(file: &mut ModelFile) -> Result<(u64, Metadata), SafeTensorError> {
+    let whole = file.size_bytes()?;
     let mut length = [0; 8];
     file.read_exact(&mut length).map_err(|_| SafeTensorError::HeaderTooSmall)?;
     let length = u64::from_le_bytes(length);

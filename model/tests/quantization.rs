@@ -13,9 +13,11 @@ use support::{
     FIXTURES, cpus, fixture, golden, golden_pairs, noted, pack, with_kernels, without_kernels,
 };
 
-/// Largest and mean difference between int8 and float32 logits, in standard deviations of the logits.
-const WORST: f32 = 0.3;
-const MEAN: f32 = 0.1;
+/// Largest and mean difference between int8 and float32 logits, in standard deviations of the logits. Networks of 24
+/// channels and random weights suffer most: of a real one, what its words and last layer add by being rounded is 0.007 on
+/// average.
+const WORST: f32 = 0.4;
+const MEAN: f32 = 0.12;
 
 const LAYER: &str = "bert.encoder.layer.0";
 const LAST: &str = "bert.encoder.layer.1";
@@ -148,10 +150,17 @@ fn a_quantized_directory_is_smaller_and_holds_no_float_weights_of_its_layers() {
         assert_eq!(dtype(&format!("{LAYER}.{part}.weight")), Dtype::I8, "{part}");
         assert_eq!(dtype(&format!("{LAYER}.{part}.weight_step")), Dtype::F32, "{part}");
     }
-    // Of the last layer only what every token goes through.
-    assert_eq!(dtype(&format!("{LAST}.attention.self.value.weight")), Dtype::I8);
-    assert_eq!(dtype(&format!("{LAST}.attention.self.query.weight")), Dtype::F32);
-    assert_eq!(dtype(&format!("{LAST}.output.dense.weight")), Dtype::F32);
+    // Words, and the last layer, where few tokens come: rounded for their size, with inputs that are not.
+    for name in [
+        "bert.embeddings.word_embeddings".to_owned(),
+        format!("{LAST}.attention.self.query"),
+        format!("{LAST}.output.dense"),
+    ] {
+        assert_eq!(dtype(&format!("{name}.weight")), Dtype::I8, "{name}");
+        assert_eq!(dtype(&format!("{name}.weight_step")), Dtype::F32, "{name}");
+        file.tensor(&format!("{name}.weight_smoothing")).unwrap_err();
+    }
+    assert_eq!(dtype(&format!("{LAST}.attention.self.value.weight_smoothing")), Dtype::F32);
     for name in ["bert.pooler.dense.weight", "classifier.weight"] {
         assert_eq!(dtype(name), Dtype::F32, "{name}");
     }
@@ -172,6 +181,39 @@ fn a_quantized_directory_has_all_that_the_model_it_was_made_from_has() {
     let to = from.dir.with_file_name("other");
     quantize(&from.dir, &to).unwrap();
     assert!(!to.join("tokenizer_config.json").try_exists().unwrap());
+}
+
+/// An int8 tensor becomes the floats that it stands for, without a step.
+fn widen(tensors: &mut Tensors, name: &str) {
+    let step = tensors.remove(&format!("{name}_step")).unwrap();
+    let (dtype, shape, bytes) = tensors.get_mut(name).unwrap();
+    assert_eq!(*dtype, Dtype::I8, "{name}");
+    let steps = step.2.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+    let rows = bytes.chunks_exact(shape[1]).zip(steps);
+    let floats = rows.flat_map(|(row, step)| {
+        row.iter().flat_map(move |&unit| (f32::from(unit.cast_signed()) * step).to_le_bytes())
+    });
+    *bytes = floats.collect();
+    *dtype = Dtype::F32;
+}
+
+#[test]
+fn a_directory_with_words_and_last_layer_in_float32_scores_as_the_int8_that_they_equal() {
+    let name = "tiny-bert";
+    let now = quantized(name);
+    let before = quantized(name).edit_tensors(|tensors| {
+        widen(tensors, "bert.embeddings.word_embeddings.weight");
+        for part in
+            ["attention.self.query", "attention.output.dense", "intermediate.dense", "output.dense"]
+        {
+            widen(tensors, &format!("{LAST}.{part}.weight"));
+        }
+    });
+    for device in every_cpu() {
+        let [now, before] =
+            [&now.dir, &before.dir].map(|dir| score(dir, &device, Precision::Int8, name));
+        assert_eq!(now, before, "on {}", device.name());
+    }
 }
 
 #[test]
@@ -239,8 +281,11 @@ fn a_model_that_is_refused_leaves_nothing_behind() {
 
 #[test]
 fn a_missing_step_or_smoothing_is_named() {
-    for tensor in ["weight_step", "weight_smoothing", "weight", "bias"] {
-        let name = format!("{LAYER}.intermediate.dense.{tensor}");
+    let of_layer = ["weight_step", "weight_smoothing", "weight", "bias"]
+        .map(|tensor| format!("{LAYER}.intermediate.dense.{tensor}"));
+    let rounded = ["bert.embeddings.word_embeddings", &format!("{LAST}.output.dense")]
+        .map(|layer| format!("{layer}.weight_step"));
+    for name in of_layer.into_iter().chain(rounded) {
         let copy = quantized("tiny-bert-relu").edit_tensors(|t| drop(t.remove(&name).unwrap()));
         refused(copy, &["model.safetensors: tensor", &name, "is missing"]);
     }

@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::config::{self, Sources};
-use crate::hub::ModelId;
+use crate::engine::Model;
+use crate::hub::{BUNDLED, ModelId};
 
 /// Where settings come from, for every subcommand that has some.
 #[derive(Debug, Default, Args)]
@@ -30,8 +31,8 @@ pub(super) struct ModelArguments {
 #[command(next_help_heading = "Model")]
 pub(super) struct ScorerArguments {
     /// A model's name on the Hugging Face hub, or a directory with config.json, tokenizer.json and
-    /// model.safetensors; a directory that exists wins.
-    #[arg(long, value_name = "ID|DIR")]
+    /// model.safetensors; a directory that exists wins. `bundled` is the small one that ships inside.
+    #[arg(long, value_name = "ID|DIR|bundled")]
     pub(super) model: Option<String>,
     /// The flag that names the model, for messages, where it is not --model.
     #[arg(skip)]
@@ -69,10 +70,25 @@ impl ConfigArguments {
     /// The layers of the configuration: this file, the environment, and the flags of `model`.
     pub(super) fn sources(&self, model: &ModelArguments) -> Sources {
         Sources {
+            default_model: None,
             file: self.config.clone(),
             environment: config::environment(),
             flags: model.flags(),
         }
+    }
+
+    /// As [`Self::sources`], for what a person tries first: where nobody names a model, it is the bundled one, which
+    /// needs no network.
+    pub(super) fn sources_or_bundled(&self, model: &ModelArguments) -> Sources {
+        Sources { default_model: bundled(), ..self.sources(model) }
+    }
+
+    /// As [`Self::load`], where nobody names a model with the bundled one.
+    pub(super) fn load_or_bundled(
+        &self,
+        model: &ModelArguments,
+    ) -> Result<config::Raw, config::Errors> {
+        config::load(self.sources_or_bundled(model))
     }
 
     /// Loads the layers without checking relations yet.
@@ -122,8 +138,14 @@ impl ScorerArguments {
     /// Which key `--model` sets: what is no directory but could be a name is one.
     fn model_key(&self) -> &'static str {
         match &self.model {
+            Some(text) if text == BUNDLED => "model.id",
             Some(text) if !Path::new(text).is_dir() && ModelId::new(text).is_ok() => "model.id",
             _ => "model.path",
         }
     }
+}
+
+/// The bundled model's name, where there is one.
+pub(super) fn bundled() -> Option<&'static str> {
+    Model::bundled().map(|_| BUNDLED)
 }

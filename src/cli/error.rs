@@ -128,9 +128,6 @@ pub enum CliError {
         /// What it said.
         reason: String,
     },
-    /// A temporary folder could not be made.
-    #[error("cannot write to the temporary folder")]
-    Temporary(#[source] io::Error),
     /// The demonstration's own broker failed.
     #[error("the demonstration failed: {reason}")]
     Demo {

@@ -1,6 +1,6 @@
 use crate::cli::{CliError, progress};
 use crate::engine::{self, Backend, Memory, Model, Precision, Scorer};
-use crate::hub::{self, Choice, Demand, Proof};
+use crate::hub::{self, Choice, Demand, Proof, Source};
 use crate::telemetry::Logs;
 
 /// The chosen model on this machine, to be run as `engine` says, with a progress bar where it is fetched.
@@ -12,6 +12,11 @@ pub(super) async fn obtain(
     let demand = demand(engine);
     let bar = progress::download();
     logs.keep_clear_of(bar.bar().clone());
+    if choice.source == Source::Bundled {
+        tracing::info!(
+            "the small model that ships inside is used; --model, model.id or model.path names another"
+        );
+    }
     let obtained = tokio::task::spawn_blocking(move || {
         let obtained = choice.obtain(demand, &bar);
         bar.bar().finish_and_clear();

@@ -100,7 +100,7 @@ pub enum BadLine {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
-    let settings = arguments.config.load(&arguments.model)?.reranking()?;
+    let settings = arguments.config.load_or_bundled(&arguments.model)?.reranking()?;
     let logs = telemetry::init(&settings.telemetry).map_err(CliError::Telemetry)?;
     let bytes_max = settings.limits.record_bytes_max;
     let inputs = Inputs::open(&arguments.files)?;

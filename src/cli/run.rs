@@ -17,7 +17,8 @@ const EXAMPLE: &str = r#"The smallest configuration file:
   [kafka]
   brokers = "localhost:9092"
 The model is then cross-encoder/ms-marco-MiniLM-L6-v2, from the Hugging Face hub or its cache;
-model.id names another one there, model.path a directory. Candidate sets come from the topic crossrank.candidates.v1; answers go to crossrank.context.v1, and
+model.id names another one there, or "bundled", the small one that ships inside; model.path names a
+directory. Candidate sets come from the topic crossrank.candidates.v1; answers go to crossrank.context.v1, and
 records that cannot be answered to crossrank.dead-letters.v1. `crossrank check` tells what is in effect."#;
 
 #[derive(Debug, Args)]

@@ -7,10 +7,16 @@ use config::{Map, Value, ValueKind};
 use super::layers::{self, DEFAULTS_NAME, Findings, Layer};
 use super::problem::{Errors, Problem};
 use super::{Config, Reranking, Streaming, effective, keys, raw, secret, validate};
+use crate::hub::BUNDLED;
+
+/// The origin of a model that the command means where nobody names one.
+const COMMANDS_NAME: &str = "where no model is named";
 
 /// Where the configuration comes from. Later ones override earlier ones.
 #[derive(Clone, Default)]
 pub struct Sources {
+    /// The `model.id` that a command means where nobody names a model; that of default.toml where absent.
+    pub default_model: Option<&'static str>,
     /// A TOML file.
     pub file: Option<PathBuf>,
     /// Environment variables, see [`environment`]. One that nearly begins with `CROSSRANK__` is a
@@ -57,6 +63,9 @@ pub fn environment() -> BTreeMap<String, String> {
 pub fn load(sources: Sources) -> Result<Raw, Errors> {
     let mut findings = Findings::default();
     let defaults = layers::defaults(&mut findings);
+    let command =
+        sources.default_model.map(|id| ("model.id".to_owned(), id.to_owned(), COMMANDS_NAME));
+    let command = layers::flags(command.as_slice(), &mut findings);
     let file = match &sources.file {
         Some(path) => match std::fs::read_to_string(path) {
             Ok(text) => layers::file(&path.display().to_string(), &text, &mut findings),
@@ -72,10 +81,11 @@ pub fn load(sources: Sources) -> Result<Raw, Errors> {
     let Some(file) = file else {
         return Err(Errors(findings.problems));
     };
-    let [defaults, file, environment, flags] =
-        layers::one_model([defaults, file, environment, flags]);
+    let [defaults, command, file, environment, flags] =
+        layers::one_model([defaults, command, file, environment, flags]);
     let merged = config::Config::builder()
         .add_source(defaults)
+        .add_source(command)
         .add_source(file)
         .add_source(environment)
         .add_source(flags)
@@ -89,6 +99,7 @@ pub fn load(sources: Sources) -> Result<Raw, Errors> {
         .try_deserialize()
         .expect("every key fits its field: the tests of this room hold them together");
     query_gives_way(&mut values, &mut settings);
+    precision_gives_way(&mut values, &mut settings);
     Ok(Raw { values, settings, problems: findings.problems, unsound: findings.unsound })
 }
 
@@ -142,6 +153,7 @@ impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Names only: a value may be a secret.
         f.debug_struct("Sources")
+            .field("default_model", &self.default_model)
             .field("file", &self.file)
             .field("environment", &self.environment.keys())
             .field("flags", &self.flags.iter().map(|(_, _, flag)| flag).collect::<Vec<_>>())
@@ -169,6 +181,21 @@ fn query_gives_way(values: &mut raw::Values, settings: &mut BTreeMap<String, Set
         model.query_tokens_max = pair / 4;
         query.shown = ValueKind::from(model.query_tokens_max as u64);
         query.origin = "a quarter of model.tokens_max".to_owned();
+    }
+}
+
+/// The default precision is that of float weights; the bundled model has others.
+fn precision_gives_way(values: &mut raw::Values, settings: &mut BTreeMap<String, Setting>) {
+    let model = &mut values.model;
+    let (Some(BUNDLED), Some(precision)) =
+        (model.id.as_deref(), settings.get_mut("model.precision"))
+    else {
+        return;
+    };
+    if precision.origin == DEFAULTS_NAME {
+        model.precision = raw::Precision::Int8;
+        precision.shown = ValueKind::from("int8");
+        precision.origin = "that of the bundled model".to_owned();
     }
 }
 

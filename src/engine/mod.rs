@@ -32,7 +32,7 @@ mod settings;
 mod tokenizers;
 mod windows;
 
-pub use crossrank_model::deciding_files;
+pub use crossrank_model::{ModelFile, deciding_files, shown};
 pub use error::{EngineError, StartError};
 pub use memory::Memory;
 pub use running::Engine;

@@ -6,7 +6,8 @@ pub use crossrank_model::{Backend, InstructionSet, Kernels, Precision, Support};
 /// Which model to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
-    /// A Hugging Face directory: config.json, tokenizer.json, model.safetensors.
+    /// A Hugging Face directory: config.json, tokenizer.json, model.safetensors. That of the bundled model is none
+    /// of any disk; [`super::ModelFile`] reads either.
     pub directory: PathBuf,
     /// What answers call it. `None`: by the directory's name and a hash of its files.
     pub name: Option<ModelName>,
@@ -117,5 +118,10 @@ impl Model {
     /// The model in this directory, which is called after it.
     pub fn at(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into(), name: None, label: None }
+    }
+
+    /// The model that ships inside; `None` where the build left it out.
+    pub fn bundled() -> Option<Self> {
+        crossrank_model::bundled().map(Self::at)
     }
 }

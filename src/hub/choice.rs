@@ -20,9 +20,14 @@ pub struct Choice {
     pub self_test: SelfTest,
 }
 
+/// What the model that ships inside is called where one is chosen. No model of the hub is.
+pub const BUNDLED: &str = "bundled";
+
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
+    /// This program, which has one inside.
+    Bundled,
     /// A directory of this machine.
     Directory(PathBuf),
     /// The hub.
@@ -59,6 +64,7 @@ impl Choice {
         progress: &dyn Progress,
     ) -> Result<Model, HubError> {
         let model = match &self.source {
+            Source::Bundled => bundled()?,
             Source::Named { id, revision } => {
                 let hub = Hub::new(Settings { demand, ..Settings::from_environment()? });
                 Model::from(hub.obtain(id, revision.as_ref(), progress)?)
@@ -75,6 +81,14 @@ impl Choice {
         }
         Ok(Model { label: self.label.clone(), ..model })
     }
+}
+
+/// The model that ships inside.
+///
+/// # Errors
+/// [`HubError::NotBundled`].
+pub fn bundled() -> Result<Model, HubError> {
+    Model::bundled().ok_or(HubError::NotBundled)
 }
 
 // === impl SelfTest ===

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{HubError, Weights};
-use crate::engine::{Memory, Precision};
+use crate::engine::{Memory, Precision, shown};
 
 /// How a model is to be run, and the memory there is for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Demand {
         // What is wrong with the file is told when it is loaded.
         let Ok(weights) = Weights::read(directory) else { return Ok(()) };
         let [f32, int8] = [weights.f32_bytes(), weights.int8_bytes()];
-        self.check_bytes(&directory.display().to_string(), self.of(f32, int8))
+        self.check_bytes(&shown(directory).to_string(), self.of(f32, int8))
     }
 
     /// Checks weights that are not here yet, by the size of their file and what `config.json` says of them.
@@ -78,7 +78,6 @@ impl Demand {
 /// Bytes in memory with f32 and with int8, about, of a file of so many bytes.
 fn announced(bytes: u64, config: &Value) -> [u64; 2] {
     let text = |field: &str| config[field].as_str();
-    let number = |field: &str| config[field].as_u64();
     if !config["quantization_config"].is_null() {
         return [bytes, bytes];
     }
@@ -86,11 +85,7 @@ fn announced(bytes: u64, config: &Value) -> [u64; 2] {
         Some("float16" | "bfloat16") => bytes / 2,
         _ => bytes / 4,
     };
-    // int8 leaves the embeddings as they are.
-    let width = ["embedding_size", "hidden_size", "dim"].into_iter().find_map(number);
-    let words = number("vocab_size").unwrap_or(0).saturating_mul(width.unwrap_or(0));
-    let words = words.min(parameters);
-    [parameters.saturating_mul(4), words.saturating_mul(4).saturating_add(parameters - words)]
+    [parameters.saturating_mul(4), parameters]
 }
 
 #[cfg(test)]
@@ -110,8 +105,8 @@ mod tests {
         assert_eq!(of(json("float32")), [100 * MB, 25 * MB]);
         assert_eq!(of(json("bfloat16")), [200 * MB, 50 * MB]);
         assert_eq!(of(Value::Null), [100 * MB, 25 * MB]);
-        let words = serde_json::json!({"torch_dtype": "float16", "vocab_size": 10_000, "hidden_size": 1_000});
-        assert_eq!(of(words), [200 * MB, 80 * MB]);
+        let old = serde_json::json!({"torch_dtype": "float16"});
+        assert_eq!(of(old), [200 * MB, 50 * MB]);
         let stored = serde_json::json!({"quantization_config": {"quant_method": "crossrank-int8"}});
         assert_eq!(of(stored), [100 * MB, 100 * MB]);
     }

@@ -1,7 +1,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{ModelId, NameError};
+use super::{BUNDLED, ModelId, NameError};
+use crate::engine::{Model, shown};
 
 /// Why a model cannot be had. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +137,7 @@ pub enum HubError {
     /// The model is not the pinned one.
     #[error(
         "{} does not hold the model that model.sha256 names: it is {actual}, not {expected}; correct model.sha256 if this change was meant",
-        .directory.display()
+        shown(.directory)
     )]
     NotPinned {
         /// Where the files are.
@@ -173,6 +174,16 @@ pub enum HubError {
         /// What there is, swap included.
         total_mb: u64,
     },
+    /// This build has no model inside.
+    #[error(
+        "this program was built without a model inside (feature `bundled`); name a model or a directory (--model), or build it with the feature"
+    )]
+    NotBundled,
+    /// The bundled model is everywhere already.
+    #[error(
+        "{BUNDLED:?} is the model that ships inside: there is nothing to fetch, `--model {BUNDLED}` uses it"
+    )]
+    NothingToFetch,
     /// A file cannot be read or written.
     #[error("cannot {action} {}", .path.display())]
     File {
@@ -206,9 +217,15 @@ impl HubError {
 
 /// How to do without the hub.
 fn by_hand(id: &ModelId) -> String {
+    let inside = match Model::bundled() {
+        Some(_) => format!(
+            "; `--model {BUNDLED}` (model.id) is a small model that ships inside and needs no network"
+        ),
+        None => String::new(),
+    };
     format!(
         "on a machine that reaches the hub, run `crossrank model pull {id} --dir DIR`, copy DIR to this one, and set \
-         model.path (--model) to it"
+         model.path (--model) to it{inside}"
     )
 }
 

@@ -1,6 +1,6 @@
 //! Which files of a model are fetched, and what makes a directory whole.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::error::file;
 use super::name::is_part;
 use super::{HubError, ModelId};
-use crate::engine::deciding_files;
+use crate::engine::{ModelFile, deciding_files};
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -106,8 +106,8 @@ pub(super) fn sha256(directory: &Path) -> Result<String, HubError> {
     let names = deciding_files(directory)
         .unwrap_or_else(|_| REQUIRED.map(|(name, _)| name.into()).to_vec());
     for name in names {
-        let path = directory.join(name);
-        let mut opened = File::open(&path).map_err(file("read", &path))?;
+        let path = directory.join(&name);
+        let mut opened = ModelFile::open(directory, name).map_err(file("read", &path))?;
         io::copy(&mut opened, &mut digest).map_err(file("read", path))?;
     }
     Ok(hex(&digest.finalize()))

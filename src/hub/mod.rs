@@ -44,7 +44,7 @@ use std::path::{Path, PathBuf};
 
 pub use address::Endpoint;
 pub use cache::Cached;
-pub use choice::{Choice, SelfTest, Source};
+pub use choice::{BUNDLED, Choice, SelfTest, Source, bundled};
 pub use demand::Demand;
 pub use error::HubError;
 pub use expected::{ExpectedError, ExpectedScores};

@@ -248,10 +248,12 @@ fn a_branch_is_warned_of_and_a_commit_is_not() {
 #[test]
 fn the_default_that_cannot_be_had_says_how_to_get_it_there() {
     let home = tempfile::tempdir().unwrap();
-    let mut command = crossrank(&["rerank"]);
+    let mut command = crossrank(&["check", "--offline"]);
     let output = run(command.env("HF_HOME", home.path()), b"");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     for part in ["cross-encoder/ms-marco-MiniLM-L6-v2", "crossrank model pull", "model.path"] {
         assert!(stderr(&output).contains(part), "{part} is not in {}", stderr(&output));
     }
+    let inside = stderr(&output).contains("`--model bundled`");
+    assert_eq!(inside, cfg!(feature = "bundled"), "{}", stderr(&output));
 }

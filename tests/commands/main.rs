@@ -1,6 +1,8 @@
 //! The command as a person or a script meets it, without Kafka.
 
 mod bench;
+#[cfg(feature = "bundled")]
+mod bundled;
 mod eval;
 mod hub;
 mod model;

@@ -112,7 +112,7 @@ impl ModelConfig {
 
     /// Checks the text of the file, and what else `dir` says of the network.
     pub(crate) fn parse(dir: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
-        let (mut config, has_head) = Self::parse_file(&dir.join(files::CONFIG), bytes)?;
+        let (mut config, has_head) = Self::parse_file(&files::place(dir, files::CONFIG), bytes)?;
         modules::check_settings(dir, &config.labels)?;
         if has_head {
             return Ok(config);
@@ -187,7 +187,7 @@ pub(crate) fn also_deciding(dir: &Path, config: &ModelConfig) -> Result<Vec<Path
     let has_modules = !names.is_empty();
     let shortens = tokens_max(dir, config)? < config.positions;
     let drops_types = config.types > 1 && !gives_types(dir)?;
-    let is_there = |name: &str| dir.join(name).is_file();
+    let is_there = |name: &str| files::is_there(dir, name);
     if has_modules && is_there(files::SENTENCE_BERT) {
         names.push(files::SENTENCE_BERT.into());
     }
@@ -202,7 +202,7 @@ pub(crate) fn tokens_max(dir: &Path, config: &ModelConfig) -> Result<usize, Conf
     let Some(bytes) = files::read_optional(dir, files::TOKENIZER_CONFIG)? else {
         return Ok(config.positions);
     };
-    let mut fields = Fields::parse(&dir.join(files::TOKENIZER_CONFIG), &bytes)?;
+    let mut fields = Fields::parse(&files::place(dir, files::TOKENIZER_CONFIG), &bytes)?;
     // Tokenizers without a limit say 1e30.
     let limit = match fields.take("model_max_length") {
         None => return Ok(config.positions),
@@ -224,7 +224,7 @@ pub(crate) fn tokens_max(dir: &Path, config: &ModelConfig) -> Result<usize, Conf
 pub(crate) fn gives_types(dir: &Path) -> Result<bool, ConfigError> {
     const FIELD: &str = "model_input_names";
     let Some(bytes) = files::read_optional(dir, files::TOKENIZER_CONFIG)? else { return Ok(true) };
-    let mut fields = Fields::parse(&dir.join(files::TOKENIZER_CONFIG), &bytes)?;
+    let mut fields = Fields::parse(&files::place(dir, files::TOKENIZER_CONFIG), &bytes)?;
     match fields.take(FIELD) {
         None => Ok(true),
         Some(serde_json::Value::Array(names)) => {

@@ -10,7 +10,7 @@ use super::cpu::Isa;
 use super::cpu::{self, FeedForward, FirstAttention, NormSlices, SelfAttention};
 use super::inputs::{
     Attention, Distance, EmbeddingTables, LinearWeights, NormWeights, Normalize, PairLayout, Table,
-    TokenRows,
+    TokenRows, Words,
 };
 use super::{EncoderOps, plain};
 use crate::config::Activation;
@@ -24,18 +24,25 @@ impl EncoderOps for Flex {
         let TokenRows::Packed { isa, words: word, types: kind, positions: position } = &rows else {
             return plain::embed::<Self>(tables, rows, norm);
         };
-        let width = tables.words.shape()[1];
         let EmbeddingTables { words, types, positions } = tables;
-        let words = whole(words);
+        let width = norm.gamma.shape()[0];
+        let floats;
+        let words = match &words {
+            Words::Rows(rows) => {
+                floats = whole(rows.clone());
+                cpu::Words::Float(floats.storage())
+            }
+            Words::Packed(table) => cpu::Words::Int8(table),
+        };
         let [types, positions] = [types, positions].map(|table| match table {
             Table::Rows(rows) => Some(whole(rows)),
             Table::Absent => None,
         });
         let mut x = vec![0.0; word.len() * width];
-        let mut sum: Vec<(&[f32], &[u32])> = vec![(words.storage(), &**word)];
-        sum.extend(types.as_ref().map(|types| (types.storage(), &**kind)));
-        sum.extend(positions.as_ref().map(|positions| (positions.storage(), &**position)));
-        norm.lend(|norm| cpu::embed(*isa, &sum, norm, &mut x));
+        let mut others: Vec<(&[f32], &[u32])> = Vec::with_capacity(2);
+        others.extend(types.as_ref().map(|types| (types.storage(), &**kind)));
+        others.extend(positions.as_ref().map(|positions| (positions.storage(), &**position)));
+        norm.lend(|norm| cpu::embed(*isa, (words, word), &others, norm, &mut x));
         tensor(x, width)
     }
 

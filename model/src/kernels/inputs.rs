@@ -3,7 +3,7 @@ use std::sync::Arc;
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, ExtensionType};
 
-use super::cpu::{self, Isa, PackedLinear};
+use super::cpu::{self, Int8Table, Isa, PackedLinear};
 
 /// A linear layer's weights.
 #[derive(Clone, ExtensionType)]
@@ -89,11 +89,20 @@ pub(crate) enum Distance<B: Backend> {
 /// What an embedding is the sum of, `[rows, embedding]` each.
 #[derive(Clone, ExtensionType)]
 pub(crate) struct EmbeddingTables<B: Backend> {
-    pub(crate) words: FloatTensor<B>,
+    #[extension_type]
+    pub(crate) words: Words<B>,
     #[extension_type]
     pub(crate) types: Table<B>,
     #[extension_type]
     pub(crate) positions: Table<B>,
+}
+
+/// The table that every architecture has.
+#[derive(Clone, ExtensionType)]
+pub(crate) enum Words<B: Backend> {
+    Rows(FloatTensor<B>),
+    /// For kernels.
+    Packed(Arc<Int8Table>),
 }
 
 /// A table that not every architecture has.

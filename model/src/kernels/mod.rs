@@ -31,7 +31,7 @@ use burn::backend::{Backend, TensorMetadata as _, backend_extension};
 use crate::config::Activation;
 pub(crate) use inputs::{
     Attention, Bucket, Distance, EmbeddingTables, LinearWeights, NormWeights, Normalize,
-    PairLayout, Table, TokenRows,
+    PairLayout, Table, TokenRows, Words,
 };
 
 /// The operations of an encoder.

@@ -13,7 +13,7 @@ use burn::tensor::{DType, FloatDType};
 use super::EncoderOps;
 use super::inputs::{
     Attention, Bucket, EmbeddingTables, LinearWeights, NormWeights, Normalize, PairLayout, Table,
-    TokenRows,
+    TokenRows, Words,
 };
 use crate::config::Activation;
 use attend::attend;
@@ -26,9 +26,10 @@ pub(super) fn embed<B: EncoderOps>(
     norm: NormWeights<B>,
 ) -> FloatTensor<B> {
     let TokenRows::Plain { words, types, positions } = rows else { unreachable!("{NO_KERNELS}") };
-    let kept = tables.words.dtype();
+    let Words::Rows(word_table) = tables.words else { unreachable!("{NO_KERNELS}") };
+    let kept = word_table.dtype();
     let select = |table, rows| in_float32::<B>(B::float_select(table, 0, rows));
-    let mut sum = select(tables.words, words);
+    let mut sum = select(word_table, words);
     for (table, rows) in [(tables.types, types), (tables.positions, positions)] {
         if let Table::Rows(table) = table {
             sum = B::float_add(sum, select(table, rows));

@@ -11,10 +11,12 @@ use crate::attending::{Attending, DistanceTables};
 use crate::config::Activation;
 use crate::device::{Backend, Device, Kernels};
 use crate::kernels::cpu::{self, InstructionSet};
-use crate::kernels::{Attention, EmbeddingTables, EncoderOps as _, NormWeights, Normalize, Table};
+use crate::kernels::{
+    Attention, EmbeddingTables, EncoderOps as _, NormWeights, Normalize, Table, Words,
+};
 use crate::layout::Layout;
 use crate::packed::PackedBatch;
-use crate::stored::{StoredLinear, StoredNorm, StoredWeights};
+use crate::stored::{StoredLinear, StoredNorm, StoredTable, StoredWeights};
 
 /// Of the largest number that the plain body comes to.
 const TOLERANCE: f32 = 1e-5;
@@ -53,7 +55,8 @@ impl Chance {
     }
 
     fn linear(&mut self, inputs: usize, outputs: usize) -> StoredLinear {
-        let weights = StoredWeights::Float(self.numbers(inputs * outputs, 0.2));
+        let rows = StoredTable::Float(self.numbers(inputs * outputs, 0.2));
+        let weights = StoredWeights::Table(rows);
         StoredLinear { inputs, outputs, weights, bias: self.numbers(outputs, 0.2), has_bias: true }
     }
 
@@ -90,8 +93,8 @@ fn outputs(device: &Device, numbers: Numbers, lengths: &[usize]) -> Vec<(String,
     let norm = || Norm::new(Chance(2).norm(), device).weights();
     let [words, types, positions] = [20, 2, 512]
         .map(|rows| tensor(chance.numbers(rows * HIDDEN, 1.0), HIDDEN, burn).into_dispatch());
-    let tables =
-        EmbeddingTables { words, types: Table::Rows(types), positions: Table::Rows(positions) };
+    let (words, types) = (Words::Rows(words), Table::Rows(types));
+    let tables = EmbeddingTables { words, types, positions: Table::Rows(positions) };
 
     let embedded = Dispatch::embed(tables.clone(), layout.tokens.clone(), norm());
     let words_only = EmbeddingTables { types: Table::Absent, positions: Table::Absent, ..tables };

@@ -138,7 +138,7 @@ impl StoredLinear {
     /// What the weights stand for, `[outputs, inputs]`.
     pub(super) fn floats(&self) -> Vec<f32> {
         match &self.weights {
-            StoredWeights::Float(rows) => rows.clone(),
+            StoredWeights::Table(table) => table.clone().into_floats(),
             StoredWeights::Int8(int8) => {
                 let rows = int8.weights.chunks_exact(self.inputs).zip(&int8.steps);
                 let row = |(row, step): (&[i8], &f32)| {

@@ -2,16 +2,18 @@
 
 mod distances;
 mod network;
+mod table;
 
 use safetensors::tensor::TensorView;
 
 use crate::config::ModelConfig;
-use crate::kernels::cpu::{Int8Rows, NormSlices};
+use crate::kernels::cpu::{Int8Rows, NormSlices, PackedLinear};
 use crate::weights::{Weights, WeightsError};
 pub(crate) use distances::StoredDistances;
 pub(crate) use network::{
     StoredEmbeddings, StoredHead, StoredLayer, StoredProjection, StoredStage,
 };
+pub(crate) use table::StoredTable;
 
 /// What stands behind a quantised layer's name, beside its int8 `weight`.
 const STEPS: &str = "weight_step";
@@ -31,7 +33,9 @@ pub(crate) struct StoredLinear {
 /// `W`, as `[outputs, inputs]`.
 #[derive(Clone, Debug)]
 pub(crate) enum StoredWeights {
-    Float(Vec<f32>),
+    /// Inputs are float32.
+    Table(StoredTable),
+    /// Inputs are rounded to 8 bits, too.
     Int8(Int8Rows),
 }
 
@@ -63,7 +67,21 @@ impl StoredLinear {
             bias.extend(take_bias(weights, name, outputs, has_bias)?);
         }
         let outputs = names.len() * outputs;
-        Ok(Self { inputs, outputs, weights: StoredWeights::Float(rows), bias, has_bias })
+        let weights = StoredWeights::Table(StoredTable::Float(rows));
+        Ok(Self { inputs, outputs, weights, bias, has_bias })
+    }
+
+    /// As [`StoredLinear::take`], for one layer of a quantised file, which may have rounded its weights.
+    pub(crate) fn take_table(
+        weights: &mut Weights,
+        name: &str,
+        [inputs, outputs]: [usize; 2],
+        has_bias: bool,
+    ) -> Result<Self, WeightsError> {
+        let shape = [outputs, inputs];
+        let table = StoredTable::take(weights, &format!("{name}.weight"), shape, true)?;
+        let bias = take_bias(weights, name, outputs, has_bias)?;
+        Ok(Self { inputs, outputs, weights: StoredWeights::Table(table), bias, has_bias })
     }
 
     /// As [`StoredLinear::take`], from a file of int8 weights.
@@ -98,8 +116,10 @@ impl StoredLinear {
     pub(crate) fn split(mut self, outputs: usize) -> [Self; 2] {
         let bias = self.bias.split_off(outputs);
         let rows = match &mut self.weights {
-            StoredWeights::Float(rows) => {
-                StoredWeights::Float(rows.split_off(outputs * self.inputs))
+            StoredWeights::Table(table) => {
+                let others = table.part(outputs..self.outputs, self.inputs);
+                *table = table.part(0..outputs, self.inputs);
+                StoredWeights::Table(others)
             }
             StoredWeights::Int8(int8) => StoredWeights::Int8(Int8Rows {
                 weights: int8.weights.split_off(outputs * self.inputs),
@@ -113,21 +133,40 @@ impl StoredLinear {
 
     /// A layer of floats that computes what this one and another compute side by side.
     pub(crate) fn beside(&self, other: &Self) -> Self {
-        let weights = StoredWeights::Float([self.floats(), other.floats()].concat());
+        let rows = [self.floats(), other.floats()].concat();
+        let weights = StoredWeights::Table(StoredTable::Float(rows));
         let bias = [&self.bias[..], &other.bias].concat();
         Self { outputs: self.outputs + other.outputs, weights, bias, ..self.clone() }
     }
 
     /// Whether its weights are floats.
     pub(crate) fn is_float(&self) -> bool {
-        matches!(self.weights, StoredWeights::Float(_))
+        matches!(self.weights, StoredWeights::Table(StoredTable::Float(_)))
     }
 
     /// Float weights become int8; `amplitude`, `[inputs]` and what fills rows up, is how large the layer's inputs get.
     pub(crate) fn quantize(&mut self, amplitude: &[f32]) {
-        if let StoredWeights::Float(rows) = &self.weights {
+        if let StoredWeights::Table(StoredTable::Float(rows)) = &self.weights {
             let smoothing = smoothing(&amplitude[..self.inputs], rows);
             self.weights = StoredWeights::Int8(Int8Rows::quantize(rows, smoothing));
+        }
+    }
+
+    /// Float weights are rounded for their size; inputs are not.
+    pub(crate) fn round(&mut self) {
+        if let StoredWeights::Table(table) = &mut self.weights {
+            table.quantize(self.inputs);
+        }
+    }
+
+    /// Laid out for kernels.
+    pub(crate) fn packed(self) -> PackedLinear {
+        let shape = [self.inputs, self.outputs];
+        match self.weights {
+            StoredWeights::Table(table) => {
+                PackedLinear::float(&table.into_floats(), &self.bias, shape)
+            }
+            StoredWeights::Int8(rows) => PackedLinear::int8(&rows, &self.bias),
         }
     }
 
@@ -138,8 +177,9 @@ impl StoredLinear {
             let own = index * outputs..(index + 1) * outputs;
             let rows = index * outputs * self.inputs..(index + 1) * outputs * self.inputs;
             match &self.weights {
-                StoredWeights::Float(weights) => {
-                    file.floats(format!("{name}.weight"), &[outputs, self.inputs], &weights[rows]);
+                StoredWeights::Table(table) => {
+                    let part = table.part(own.clone(), self.inputs);
+                    part.store(format!("{name}.weight"), self.inputs, file);
                 }
                 StoredWeights::Int8(int8) => {
                     file.bytes(

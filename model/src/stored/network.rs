@@ -4,7 +4,7 @@ use std::path::Path;
 #[cfg(feature = "train")]
 use std::path::PathBuf;
 
-use super::{StoredFile, StoredLinear, StoredNorm};
+use super::{StoredFile, StoredLinear, StoredNorm, StoredTable};
 use crate::arch::Projection;
 use crate::calibration::Amplitudes;
 use crate::config::{HeadActivation, ModelConfig, NormPlace, Pooling, Stage, StageNorm};
@@ -13,7 +13,7 @@ use crate::weights::{Weights, WeightsError};
 /// Word, type and position of each token.
 pub(crate) struct StoredEmbeddings {
     /// `[vocabulary, embedding]`.
-    pub(crate) words: Vec<f32>,
+    pub(crate) words: StoredTable,
     /// `[types, embedding]`.
     pub(crate) types: Option<Vec<f32>>,
     /// `[positions, embedding]`, with the rows before that of the first token.
@@ -66,7 +66,8 @@ impl StoredEmbeddings {
         };
         let positions = table(names.positions, config.positions_before + config.positions)?;
         let types = table(names.types, config.types)?;
-        let words = weights.take(&names.whole(names.words), [config.vocab_size, width])?;
+        let shape = [config.vocab_size, width];
+        let words = StoredTable::take(weights, &names.whole(names.words), shape, config.quantized)?;
         let norm = names.whole(names.embeddings_norm);
         let projection = names.embeddings_projection.filter(|_| width != hidden_size);
         let projection = projection.map(|name| {
@@ -81,6 +82,11 @@ impl StoredEmbeddings {
         })
     }
 
+    /// Words become int8, the largest table by far.
+    pub(crate) fn quantize(&mut self, config: &ModelConfig) {
+        self.words.quantize(config.embedding_size);
+    }
+
     /// The rows of the position table, from that of the first token on.
     pub(crate) fn token_positions(&self, config: &ModelConfig) -> Option<&[f32]> {
         let before = config.positions_before * config.embedding_size;
@@ -89,11 +95,9 @@ impl StoredEmbeddings {
 
     pub(crate) fn store(&self, config: &ModelConfig, file: &mut StoredFile) {
         let (names, width) = (config.names, config.embedding_size);
-        let tables = [
-            (Some(names.words), Some(&self.words)),
-            (names.types, self.types.as_ref()),
-            (names.positions, self.positions.as_ref()),
-        ];
+        self.words.store(names.whole(names.words), width, file);
+        let tables =
+            [(names.types, self.types.as_ref()), (names.positions, self.positions.as_ref())];
         for (name, table) in tables {
             if let (Some(name), Some(table)) = (name, table) {
                 file.floats(names.whole(name), &[table.len() / width, width], table);
@@ -120,9 +124,14 @@ impl StoredLayer {
         let name = |name: &str| names.in_layer(index, name);
         let first_only = is_first_only(config, index);
         // The last layer works on one token a pair, but for its keys and values: what does not matter for speed
-        // is not rounded.
+        // computes in float32, with weights that are rounded for their size.
         let rounded = if config.quantized { StoredLinear::take_int8 } else { StoredLinear::take };
-        let rest = if first_only { StoredLinear::take } else { rounded };
+        let rest = |weights: &mut Weights, name: &str, shape, has_bias| match config.quantized
+            && first_only
+        {
+            true => StoredLinear::take_table(weights, name, shape, has_bias),
+            false => rounded(weights, &[name], shape, has_bias),
+        };
         let (square, bias) = ([hidden, hidden], biases.attention);
         let projection = match names.projection {
             Projection::Fused(fused) if !config.quantized => {
@@ -139,7 +148,7 @@ impl StoredLayer {
                 let [query, key, value] = &projection(config, index);
                 if first_only {
                     StoredProjection::First {
-                        query: StoredLinear::take(weights, &[query], square, bias)?,
+                        query: rest(weights, query, square, bias)?,
                         key_value: rounded(weights, &[key, value], square, bias)?,
                     }
                 } else {
@@ -154,15 +163,15 @@ impl StoredLayer {
         let feed_forward = biases.feed_forward;
         Ok(Self {
             projection,
-            output: rest(weights, &[&name(names.output)], square, bias)?,
+            output: rest(weights, &name(names.output), square, bias)?,
             attention_norm: attention_norm.transpose()?,
-            up: rest(weights, &[&name(names.up)], [hidden, up], feed_forward)?,
-            down: rest(weights, &[&name(names.down)], [inner, hidden], feed_forward)?,
+            up: rest(weights, &name(names.up), [hidden, up], feed_forward)?,
+            down: rest(weights, &name(names.down), [inner, hidden], feed_forward)?,
             norm: StoredNorm::take(weights, &name(names.norm), hidden, config)?,
         })
     }
 
-    /// Weights that matter for speed become int8.
+    /// Weights become int8; where that matters for speed, so do their inputs.
     pub(crate) fn quantize(&mut self, inputs: &Amplitudes) {
         match &mut self.projection {
             StoredProjection::All(qkv) => {
@@ -171,7 +180,12 @@ impl StoredLayer {
                 self.up.quantize(&inputs.up);
                 self.down.quantize(&inputs.down);
             }
-            StoredProjection::First { key_value, .. } => key_value.quantize(&inputs.projection),
+            StoredProjection::First { query, key_value } => {
+                key_value.quantize(&inputs.projection);
+                for rest in [query, &mut self.output, &mut self.up, &mut self.down] {
+                    rest.round();
+                }
+            }
         }
     }
 

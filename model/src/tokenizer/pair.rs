@@ -61,7 +61,7 @@ impl PairTokenizer {
     /// Loads the tokenizer of a model directory, and checks it and the limits against the model.
     pub fn load(dir: &Path, limits: TokenLimits) -> Result<Self, TokenizerError> {
         let config = ModelConfig::read(dir)?;
-        let path = dir.join(files::TOKENIZER);
+        let path = files::place(dir, files::TOKENIZER);
         let tokenizer = parse(&path, &files::read(dir, files::TOKENIZER)?)?;
         let types = if config::gives_types(dir)? { config.types } else { 0 };
         let template = Template::of(&path, &tokenizer, types)?;

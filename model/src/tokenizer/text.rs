@@ -2,6 +2,7 @@ use std::path::Path;
 
 use super::encoder::TextEncoder;
 use super::{TokenizerError, parse};
+use crate::bundled::is_bundled;
 use crate::files::{self, FileError};
 
 /// Counts and cuts text by any tokenizer's tokens, for budgets.
@@ -15,8 +16,8 @@ pub struct TextTokenizer {
 impl TextTokenizer {
     /// Loads a tokenizer.json, or the one in a directory.
     pub fn load(file_or_dir: &Path) -> Result<Self, TokenizerError> {
-        let (path, bytes) = if file_or_dir.is_dir() {
-            let path = file_or_dir.join(files::TOKENIZER);
+        let (path, bytes) = if is_bundled(file_or_dir) || file_or_dir.is_dir() {
+            let path = files::place(file_or_dir, files::TOKENIZER);
             (path, files::read(file_or_dir, files::TOKENIZER)?)
         } else {
             let path = file_or_dir.to_path_buf();

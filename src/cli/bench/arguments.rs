@@ -42,8 +42,8 @@ pub(in crate::cli) struct Arguments {
 #[command(next_help_heading = "Model")]
 struct ModelFlags {
     /// A model's name on the Hugging Face hub, or a directory with config.json, tokenizer.json and
-    /// model.safetensors; a directory that exists wins.
-    #[arg(long, value_name = "ID|DIR")]
+    /// model.safetensors; a directory that exists wins. `bundled` is the small one that ships inside.
+    #[arg(long, value_name = "ID|DIR|bundled")]
     model: Option<String>,
     /// Branch, tag or commit of a model of the hub.
     #[arg(long, value_name = "REVISION")]
@@ -97,7 +97,7 @@ impl Arguments {
             max_length,
             long_passages: None,
         };
-        let mut sources = self.config.sources(&scorer.into());
+        let mut sources = self.config.sources_or_bundled(&scorer.into());
         let threads =
             flags.threads.map(|n| ("engine.replicas".to_owned(), n.to_string(), "--threads"));
         sources.flags.extend(threads);

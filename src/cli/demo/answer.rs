@@ -17,7 +17,6 @@ pub(super) struct Answer {
 pub(super) struct Row {
     pub(super) id: String,
     pub(super) rank: usize,
-    pub(super) logit: Option<f32>,
     pub(super) score: Option<f64>,
     pub(super) text: Option<String>,
 }

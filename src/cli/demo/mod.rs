@@ -1,7 +1,7 @@
 //! Everything in one process: librdkafka's mock broker, the worker, sample sets.
 
 mod answer;
-mod fixture;
+mod sample;
 mod show;
 mod table;
 
@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::sync::oneshot;
 
 use super::signals::Shutdown;
-use super::{CliError, ModelArguments, start};
+use super::{CliError, ModelArguments, arguments, start};
 use crate::config::{self, Config, Sources};
 use crate::kafka::{InProcessCluster, KafkaSink, KafkaSource};
 use crate::telemetry::{self, Counts, Logs};
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let cluster = InProcessCluster::start(&[]).map_err(CliError::Kafka)?;
-    let (config, _model) = configure(&arguments.model, &cluster)?;
+    let config = configure(&arguments.model, &cluster)?;
     let logs = telemetry::init(&config.reranking.telemetry).map_err(CliError::Telemetry)?;
     let mut shutdown = Shutdown::listen().map_err(CliError::Signals)?;
     tokio::select! {
@@ -73,39 +73,30 @@ async fn demonstrate(config: Config, sets: usize, logs: &Logs) -> Result<(), Cli
 }
 
 /// The configuration of the demonstration: defaults and flags only, so that it is the same
-/// everywhere. The folder is that of the fixture, where one is used.
-fn configure(
-    model: &ModelArguments,
-    cluster: &InProcessCluster,
-) -> Result<(Config, Option<fixture::Folder>), CliError> {
+/// everywhere.
+fn configure(model: &ModelArguments, cluster: &InProcessCluster) -> Result<Config, CliError> {
     print(
         "crossrank demo: a worker and a broker in one process.\n\
-         The broker is librdkafka's own mock: it keeps nothing, and ends with this command.\n",
+         The broker is librdkafka's own mock: it keeps nothing, and ends with it.\n",
     )?;
+    let default_model = arguments::bundled();
+    if model.scorer.model.is_none() && default_model.is_some() {
+        print("The model is the small one that ships inside; --model ID or DIR takes another.\n")?;
+    }
     let mut flags = model.flags();
-    let folder = if model.scorer.model.is_some() {
-        None
-    } else {
-        print(
-            "The model is a test fixture with random weights, so this order means nothing; \
-             --model ID or --model DIR takes a real one.\n",
-        )?;
-        let (folder, path) = fixture::unpack().map_err(CliError::Temporary)?;
-        flags.push(("model.path".to_owned(), path.display().to_string(), "demo"));
-        Some(folder)
-    };
     flags.push(("kafka.brokers".to_owned(), cluster.brokers(), "demo"));
     // The mock answers a fetch that finds nothing only when this time is over, even if a record comes
     // meanwhile; a real broker answers at once.
     flags.push(("kafka.client.fetch.wait.max.ms".to_owned(), "10".to_owned(), "demo"));
     flags.push(("log.filter".to_owned(), LOG_FILTER.to_owned(), "demo"));
-    let config = config::load(Sources { flags, ..Sources::default() })?.worker()?;
+    let sources = Sources { default_model, flags, ..Sources::default() };
+    let config = config::load(sources)?.worker()?;
     let topics =
         [&config.kafka.input_topic, &config.worker.output_topic, &config.worker.dead_letter_topic];
     for topic in topics {
         cluster.create_topic(topic, PARTITIONS).map_err(CliError::Kafka)?;
     }
-    Ok((config, folder))
+    Ok(config)
 }
 
 fn print(text: &str) -> Result<(), CliError> {

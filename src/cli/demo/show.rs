@@ -8,18 +8,17 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::answer::Answer;
+use super::sample::Sample;
 use super::table;
 use super::{CliError, Config, KafkaSink, KafkaSource, print};
 use crate::stream::{Record, RecordSource};
-use crate::wire::{self, CandidateSet};
 
-const SAMPLES: &str = include_str!("sets.jsonl");
 /// Longer than the slowest real model takes for the samples on one core.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Plays both neighbours of the worker: retrieval before it, prompt assembly behind it.
 pub(super) struct Show {
-    samples: Vec<(Bytes, CandidateSet)>,
+    samples: Vec<Sample>,
     producer: Arc<KafkaSink>,
     consumer: KafkaSource,
     input_topic: String,
@@ -29,18 +28,13 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn start(config: &Config) -> Result<Self, CliError> {
-        let samples = SAMPLES.lines().map(|line| {
-            let set = wire::decode(Some(line.as_bytes()), &config.reranking.limits);
-            let set = set.map_err(|error| CliError::Demo { reason: error.to_string() })?;
-            Ok((Bytes::from_static(line.as_bytes()), set))
-        });
         let reader = crate::kafka::Settings {
             input_topic: config.worker.output_topic.clone(),
             group: "prompt-assembly".to_owned(),
             ..config.kafka.clone()
         };
         Ok(Self {
-            samples: samples.collect::<Result<_, CliError>>()?,
+            samples: Sample::all(&config.reranking.limits)?,
             producer: Arc::new(KafkaSink::start(&config.kafka).map_err(CliError::Kafka)?),
             consumer: KafkaSource::start(&reader).map_err(CliError::Kafka)?,
             input_topic: config.kafka.input_topic.clone(),
@@ -63,12 +57,21 @@ impl Show {
             let (id, precision, backend) = (&model.id, &model.precision, &model.backend);
             print(&format!("Scored by {id} ({revision}), {precision} on {backend}.\n"))?;
         }
-        for (_, set) in &self.samples {
-            if let Some(answer) = answers.get(&set.request_id) {
-                print(&format!("\n{}", table::before_and_after(set, answer)))?;
+        let mut first = [0; 2];
+        for sample in &self.samples {
+            if let Some(answer) = answers.get(&sample.set.request_id) {
+                print(&format!("\n{}", table::before_and_after(sample, answer)))?;
+                let before = sample.set.candidates.first().map(|candidate| &candidate.id);
+                let after = answer.results.first().map(|result| &result.id);
+                for (first, id) in first.iter_mut().zip([before, after]) {
+                    *first += usize::from(id.is_some_and(|id| sample.answers(id)));
+                }
             }
         }
-        Ok(())
+        let [before, after] = first;
+        print(&format!(
+            "\nA passage that answers (*) came first in {before} of {count} sets, and now does in {after}.\n"
+        ))
     }
 
     /// Sends `sets` sets at once and prints how fast they came back.
@@ -85,8 +88,8 @@ impl Show {
         let seconds = started.elapsed().as_secs_f64();
         let per_second = |n: usize| n as f64 / seconds;
         print(&format!(
-            "\nThroughput, from the input topic to the output topic: {sets} sets in {seconds:.2} s \
-             = {:.0} sets/s, {:.0} pairs/s, {:.0} tokens/s.\n",
+            "\nThroughput, from the input topic to the output topic: {sets} sets in {seconds:.2} s,\n\
+             {:.0} sets/s, {:.0} pairs/s, {:.0} tokens/s.\n",
             per_second(sets),
             per_second(pairs),
             per_second(tokens)
@@ -97,8 +100,8 @@ impl Show {
     async fn send(&self, numbers: Range<usize>) -> Result<(), CliError> {
         let mut sending = JoinSet::new();
         for number in numbers {
-            let (value, _) = &self.samples[number % self.samples.len()];
-            let value = in_round(value, number / self.samples.len());
+            let sample = &self.samples[number % self.samples.len()];
+            let value = in_round(&sample.value, number / self.samples.len());
             let record = Record { value: Some(value), ..Record::default() };
             let (producer, topic) = (Arc::clone(&self.producer), self.input_topic.clone());
             sending.spawn(async move { producer.send(&topic, record).await });

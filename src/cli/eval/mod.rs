@@ -41,7 +41,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let planned = planned(&arguments)?;
     let settings = match planned.first() {
         Some(first) => first.settings.clone(),
-        None => arguments.config.load(&arguments.model.clone().into())?.reranking()?,
+        None => arguments.config.load_or_bundled(&arguments.model.clone().into())?.reranking()?,
     };
     let logs = telemetry::init(&settings.telemetry).map_err(CliError::Telemetry)?;
     // Told before minutes are spent on scoring.

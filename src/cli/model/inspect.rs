@@ -2,7 +2,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use crossrank_model::{Backend, CrossEncoder, Device, Precision};
+use crossrank_model::{Backend, CrossEncoder, Device, ModelFile, Precision, shown};
 use serde_json::Value;
 
 use super::speed::{self, Speed};
@@ -10,13 +10,13 @@ use super::{megabytes, print};
 use crate::cli::CliError;
 use crate::engine::{Memory, Model};
 use crate::hub::{
-    self, Demand, Hub, HubError, ModelId, Revision, SelfTest, Settings, Snapshot, Weights,
+    self, BUNDLED, Demand, Hub, HubError, ModelId, Revision, SelfTest, Settings, Snapshot, Weights,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A model of the cache, or a directory; a directory that exists wins.
-    #[arg(value_name = "ID|DIR")]
+    /// A model of the cache, or a directory; a directory that exists wins. `bundled` is the one that ships inside.
+    #[arg(value_name = "ID|DIR|bundled")]
     model: String,
     /// Branch, tag or commit of a model of the cache; main where left out.
     #[arg(long, value_name = "REVISION")]
@@ -41,6 +41,9 @@ struct Tried {
 
 impl Arguments {
     fn model(&self) -> Result<Model, HubError> {
+        if self.model == BUNDLED {
+            return hub::bundled();
+        }
         let directory = PathBuf::from(&self.model);
         if directory.is_dir() {
             return Ok(Snapshot::of(&directory).map_or_else(|| Model::at(directory), Model::from));
@@ -56,7 +59,7 @@ fn described(model: &Model, tried: &Tried) -> Result<String, HubError> {
     let directory = &model.directory;
     // Of the hash of what is here, the rest follows.
     let sha256 = hub::sha256(directory)?;
-    let config = json(&directory.join("config.json"));
+    let config = json(directory, "config.json");
     let mut out = String::new();
     let mut line = |name: &str, value: String| {
         // Writing to a text does not fail.
@@ -65,7 +68,7 @@ fn described(model: &Model, tried: &Tried) -> Result<String, HubError> {
     if let Some(name) = &model.name {
         line("model", format!("{} at {}", name.id, name.revision));
     }
-    line("directory", directory.display().to_string());
+    line("directory", shown(directory).to_string());
     line("architecture", texts(&config["architectures"]));
     line("labels", labels(directory));
     line("runs here", tried.runs.clone());
@@ -100,8 +103,8 @@ fn described(model: &Model, tried: &Tried) -> Result<String, HubError> {
 }
 
 /// `Null` where there is no such thing.
-fn json(path: &Path) -> Value {
-    let text = std::fs::read(path).unwrap_or_default();
+fn json(directory: &Path, name: &str) -> Value {
+    let text = ModelFile::read_whole(directory, name).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
@@ -209,7 +212,7 @@ fn self_test(model: &Model) -> String {
 
 /// What the front matter of the model card says.
 fn licence(directory: &Path) -> Option<String> {
-    let card = std::fs::read_to_string(directory.join("README.md")).ok()?;
+    let card = String::from_utf8(ModelFile::read_whole(directory, "README.md").ok()?).ok()?;
     let matter = card.strip_prefix("---")?.split("\n---").next()?.to_owned();
     let named = matter.lines().find_map(|line| line.strip_prefix("license:"))?;
     let licence = named.trim().trim_matches(['"', '\'']);

@@ -22,7 +22,7 @@ pub(super) struct Arguments {
 enum Command {
     /// Fetch a model of the Hugging Face hub into the cache that all its tools share, and test it.
     Pull(pull::Arguments),
-    /// List the models of the cache.
+    /// List the models of the cache, and the one that ships inside.
     List,
     /// Say what a model is, what it takes, and whether and how fast it can be run here.
     Inspect(inspect::Arguments),

@@ -7,7 +7,7 @@ use super::print;
 use crate::cli::{CliError, ConfigArguments, ScorerArguments, models};
 use crate::config;
 use crate::engine::{Engine, Model};
-use crate::hub::{HubError, ModelId, Snapshot};
+use crate::hub::{BUNDLED, HubError, ModelId, Snapshot};
 use crate::telemetry;
 
 const EXAMPLE: &str = "\
@@ -46,6 +46,9 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
+    if arguments.id == BUNDLED {
+        return Err(CliError::Hub(HubError::NothingToFetch));
+    }
     ModelId::new(&arguments.id).map_err(HubError::from).map_err(CliError::Hub)?;
     let settings = arguments.settings()?;
     let logs = telemetry::init(&settings.telemetry).map_err(CliError::Telemetry)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::{CliError, progress};
-use crate::hub::{Hub, HubError, ModelId, Revision, Settings};
+use crate::hub::{self, BUNDLED, Hub, HubError, ModelId, Revision, Settings};
 
 const EXAMPLE: &str = "\
 Example:
@@ -40,6 +40,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
 }
 
 fn obtained(model: &str, revision: Option<&str>) -> Result<PathBuf, HubError> {
+    if model == BUNDLED {
+        return hub::bundled().map(|model| model.directory);
+    }
     let directory = PathBuf::from(model);
     // What could not be a name is told of as a directory.
     let Ok(id) = ModelId::new(model) else { return Ok(directory) };

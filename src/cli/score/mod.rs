@@ -77,7 +77,7 @@ struct Scored<'a> {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
-    let settings = arguments.config.load(&arguments.model.into())?.reranking()?;
+    let settings = arguments.config.load_or_bundled(&arguments.model.into())?.reranking()?;
     let logs = telemetry::init(&settings.telemetry).map_err(CliError::Telemetry)?;
     let inputs = Inputs::open(&arguments.files)?;
     let limits = settings.limits;

@@ -288,6 +288,37 @@ fn a_layer_that_names_a_model_says_all_of_it() {
 }
 
 #[test]
+fn the_bundled_model_brings_its_own_precision() {
+    use crate::engine::Precision;
+    let given = || Given::default().layered("model.id=bundled");
+    let reranking = given().raw().reranking().unwrap();
+    assert_eq!(reranking.model.source, Source::Bundled);
+    assert_eq!(reranking.engine.precision, Precision::Int8);
+    let shown = given().raw().effective();
+    assert!(shown.contains("precision = \"int8\" # that of the bundled model\n"), "{shown}");
+    let usual = Given::default().raw().reranking().unwrap();
+    assert_eq!(usual.engine.precision, Precision::F32);
+    for (text, expected) in [
+        ("model.precision=f32", "model.precision: f32 is asked of the bundled model"),
+        ("model.revision=main", "model.revision: has no effect with the bundled model"),
+        ("model.path=.", "model.id: stands beside model.path"),
+    ] {
+        let problems = problems(&format!("model.id=bundled {text}"));
+        assert!(problems.len() == 1 && problems[0].starts_with(expected), "{text}: {problems:?}");
+    }
+}
+
+#[test]
+fn a_command_may_mean_another_model_where_nobody_names_one() {
+    let mut command = Given::default();
+    command.sources.default_model = Some("bundled");
+    let source = |given: &Given| given.raw().reranking().unwrap().model.source;
+    assert_eq!(source(&command), Source::Bundled, "without the default's revision");
+    assert!(command.raw().effective().contains("id = \"bundled\" # where no model is named\n"));
+    assert_eq!(source(&command.layered("model.path=.")), Source::Directory(".".into()));
+}
+
+#[test]
 fn reranking_needs_no_kafka() {
     let raw = Given::default().flag("model.path", ".").raw();
     assert!(raw.reranking().is_ok());

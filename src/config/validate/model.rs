@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::Check;
 use crate::config::raw;
-use crate::hub::{Choice, ModelId, Revision, SelfTest, Source};
+use crate::hub::{BUNDLED, Choice, ModelId, Revision, SelfTest, Source};
 
 /// Digits of a SHA-256.
 const HASH_DIGITS: usize = 64;
@@ -12,17 +12,18 @@ pub(super) fn checked(check: &mut Check<'_>) -> Option<Choice> {
     let model = &check.raw.values.model;
     let source = match (&model.id, &model.path) {
         (Some(_), Some(_)) => {
-            let remedy = "keep one: model.id for a model of the hub, model.path for a directory";
+            let remedy = "keep one: model.id for a model of the hub or the bundled one, model.path for a directory";
             check.problem("model.id", "stands beside model.path".to_owned(), remedy);
             None
+        }
+        (Some(id), None) if id == BUNDLED => {
+            no_revision(check, "the bundled model");
+            Some(Source::Bundled)
         }
         (Some(id), None) => named(check, id, model),
         (None, Some(path)) => {
             directory(check, path);
-            if model.revision.is_some() {
-                let wrong = "has no effect with model.path".to_owned();
-                check.problem("model.revision", wrong, "remove it, or set model.sha256");
-            }
+            no_revision(check, "model.path");
             Some(Source::Directory(path.clone()))
         }
         (None, None) => {
@@ -70,6 +71,14 @@ fn named(check: &mut Check<'_>, id: &str, model: &raw::Model) -> Option<Source> 
         ));
     }
     Some(Source::Named { id, revision })
+}
+
+/// Only a model of the hub has revisions.
+fn no_revision(check: &mut Check<'_>, with: &str) {
+    if check.raw.values.model.revision.is_some() {
+        let wrong = format!("has no effect with {with}");
+        check.problem("model.revision", wrong, "remove it, or set model.sha256");
+    }
 }
 
 fn directory(check: &mut Check<'_>, path: &Path) {

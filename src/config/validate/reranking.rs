@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::Check;
 use crate::config::{Reranking, raw};
+use crate::hub::BUNDLED;
 use crate::{context, engine, rank, telemetry, wire, worker};
 
 /// `[CLS] query [SEP] passage [SEP]`
@@ -56,6 +57,12 @@ fn engine(check: &mut Check<'_>) -> engine::Settings {
         &["model.precision", "model.backend"],
         format!("{precision} is nothing that model.backend = \"{backend}\" computes in"),
         "set it to \"f32\" or \"int8\", which read weights stored in any precision; \"f16\" is for model.backend = \"wgpu\"",
+    );
+    check.relation(
+        precision == engine::Precision::Int8 || model.id.as_deref() != Some(BUNDLED),
+        &["model.precision", "model.id"],
+        format!("{precision} is asked of the bundled model, which holds int8 weights"),
+        "set it to \"int8\", or name a model with float weights: model.id, model.path (--model)",
     );
     engine::Settings {
         backend,

@@ -49,14 +49,20 @@ pub(crate) use distance::{Disentangled, Distance, DistanceBias, Rotary};
 pub use isa::InstructionSet;
 pub(crate) use isa::Isa;
 pub(crate) use linear::Rows;
-pub(crate) use norm::NormSlices;
+pub(crate) use norm::{NormSlices, Words};
 pub(crate) use peak::operations_per_second;
-pub(crate) use weights::{Int8Rows, PackedLinear};
+pub(crate) use weights::{Int8Rows, Int8Table, PackedLinear};
 
 /// Each row of `x`, `[tokens, hidden]`, becomes the normalised sum of a row of each table: `[rows, hidden]` and, for
 /// each token, the row.
-pub(crate) fn embed(isa: Isa, tables: &[(&[f32], &[u32])], norm: NormSlices<'_>, x: &mut [f32]) {
-    isa.run(norm::EmbedNorm { x, tables, norm });
+pub(crate) fn embed(
+    isa: Isa,
+    words: (Words<'_>, &[u32]),
+    others: &[(&[f32], &[u32])],
+    norm: NormSlices<'_>,
+    x: &mut [f32],
+) {
+    isa.run(norm::EmbedNorm { x, words, others, norm });
 }
 
 /// Each row of `x`, `[rows, hidden]`, is normalised.

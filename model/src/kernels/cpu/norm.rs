@@ -1,6 +1,7 @@
 //! Layer normalisation, after a sum.
 
 use super::simd::{Kernel, Simd};
+use super::weights::Int8Table;
 
 /// What a layer normalisation multiplies with and adds, `[hidden]` each.
 #[derive(Clone, Copy, Debug)]
@@ -8,6 +9,13 @@ pub(crate) struct NormSlices<'a> {
     pub(crate) gamma: &'a [f32],
     pub(crate) beta: &'a [f32],
     pub(crate) epsilon: f32,
+}
+
+/// Word embeddings, `[vocabulary, hidden]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Words<'a> {
+    Float(&'a [f32]),
+    Int8(&'a Int8Table),
 }
 
 /// `x` becomes the normalised `x + added`.
@@ -41,8 +49,10 @@ pub(super) struct NormRows<'a> {
 pub(super) struct EmbedNorm<'a> {
     /// `[tokens, hidden]`.
     pub(super) x: &'a mut [f32],
-    /// `[rows, hidden]` and, for each token, the row; one table or more.
-    pub(super) tables: &'a [(&'a [f32], &'a [u32])],
+    /// And, for each token, the row.
+    pub(super) words: (Words<'a>, &'a [u32]),
+    /// `[rows, hidden]` and, for each token, the row.
+    pub(super) others: &'a [(&'a [f32], &'a [u32])],
     pub(super) norm: NormSlices<'a>,
 }
 
@@ -101,13 +111,28 @@ impl Kernel for EmbedNorm<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let hidden = self.norm.gamma.len();
-        let [(words, word), others @ ..] = self.tables else { unreachable!("words have a table") };
+        let (words, word) = self.words;
         for (token, x) in self.x.chunks_exact_mut(hidden).enumerate() {
-            x.copy_from_slice(&words[word[token] as usize * hidden..][..hidden]);
-            for (table, rows) in others {
+            look_up(words, word[token] as usize, x);
+            for (table, rows) in self.others {
                 add(simd, x, &table[rows[token] as usize * hidden..][..hidden]);
             }
             normalize(simd, x, self.norm);
+        }
+    }
+}
+
+/// `x` becomes a row of the table, whose width it has.
+#[inline(always)]
+fn look_up(words: Words<'_>, row: usize, x: &mut [f32]) {
+    let place = row * x.len()..(row + 1) * x.len();
+    match words {
+        Words::Float(rows) => x.copy_from_slice(&rows[place]),
+        Words::Int8(Int8Table { rows, steps }) => {
+            let step = steps[row];
+            for (x, &unit) in x.iter_mut().zip(&rows[place]) {
+                *x = f32::from(unit) * step;
+            }
         }
     }
 }

@@ -44,6 +44,30 @@ pub(crate) struct Int8Rows {
     pub(crate) smoothing: Vec<f32>,
 }
 
+/// An int8 table, of which rows are looked up: `row * step` is what it stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Int8Table {
+    /// `[rows, width]`.
+    pub(crate) rows: Vec<i8>,
+    /// What one unit of a row stands for, `[rows]`.
+    pub(crate) steps: Vec<f32>,
+}
+
+// === impl Int8Table ===
+
+impl Int8Table {
+    /// Quantises `values`, `[rows, width]`: for each row the step that its largest number asks for.
+    pub(crate) fn quantize(values: &[f32], width: usize) -> Self {
+        let Int8Rows { weights: rows, steps, .. } = Int8Rows::quantize(values, vec![1.0; width]);
+        Self { rows, steps }
+    }
+
+    /// What it stands for, `[rows, width]`.
+    pub(crate) fn floats(&self) -> Vec<f32> {
+        floats(&self.rows, &self.steps)
+    }
+}
+
 // === impl Int8Rows ===
 
 impl Int8Rows {
@@ -55,11 +79,17 @@ impl Int8Rows {
         for row in rows.chunks_exact(smoothing.len()) {
             let smoothed = || row.iter().zip(&smoothing).map(|(weight, factor)| weight / factor);
             let largest = smoothed().fold(0.0, |largest: f32, w| largest.max(w.abs()));
-            let step = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+            // The smallest numbers of all, divided, are 0.
+            let step = Some(largest / 127.0).filter(|step| *step > 0.0).unwrap_or(1.0);
             weights.extend(smoothed().map(|w| (w / step).round_ties_even() as i8));
             steps.push(step);
         }
         Self { weights, steps, smoothing }
+    }
+
+    /// What smoothed inputs are multiplied with, `[outputs, inputs]`.
+    pub(crate) fn floats(&self) -> Vec<f32> {
+        floats(&self.weights, &self.steps)
     }
 }
 
@@ -114,6 +144,16 @@ impl PackedLinear {
     pub(super) fn width(&self) -> usize {
         self.bias.len()
     }
+}
+
+/// `[rows, width]` of int8, times the step of each row.
+fn floats(rows: &[i8], steps: &[f32]) -> Vec<f32> {
+    let width = rows.len() / steps.len();
+    let mut floats = Vec::with_capacity(rows.len());
+    for (row, step) in rows.chunks_exact(width).zip(steps) {
+        floats.extend(row.iter().map(|&unit| f32::from(unit) * step));
+    }
+    floats
 }
 
 fn filled(values: &[f32], outputs: usize) -> Vec<f32> {

@@ -8,7 +8,7 @@ use super::attend::attend;
 use super::{activate, embed, in_float32, kept_as, mean, normalize};
 use crate::config::Activation;
 use crate::kernels::inputs::{
-    Attention, Bucket, Distance, EmbeddingTables, NormWeights, PairLayout, Table, TokenRows,
+    Attention, Bucket, Distance, EmbeddingTables, NormWeights, PairLayout, Table, TokenRows, Words,
 };
 
 const HALVES: [DType; 2] = [DType::F16, DType::BF16];
@@ -87,7 +87,8 @@ fn an_embedding_is_added_up_before_it_is_rounded() {
             let positions = Table::Rows(table(&[0.06, 0.01], kept));
             let rows = || indices(&[0]);
             let rows = TokenRows::Plain { words: rows(), types: rows(), positions: rows() };
-            embed::<Flex>(EmbeddingTables { words, types, positions }, rows, norm(2))
+            let tables = EmbeddingTables { words: Words::Rows(words), types, positions };
+            embed::<Flex>(tables, rows, norm(2))
         });
         assert_eq!(half, exact, "{dtype:?}");
         assert!((half[0] - half[1]).abs() > 1.0, "{half:?}");

@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use crossrank_model::Backend;
 use crossrank_model::training::{LearningRates, Start, start};
+use crossrank_model::{Backend, quantize};
 use fastrand::Rng;
 
 use crate::contrast;
@@ -34,7 +34,7 @@ pub(crate) struct Recipe {
     /// Folder for what is made on the way; a run that was cut off goes on from there
     #[arg(long, value_name = "DIR")]
     work: PathBuf,
-    /// Where the model goes, in float32
+    /// Where the model goes, in int8; a directory that is made
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Model to go on from, rather than from the encoder; it teaches, too
@@ -109,7 +109,7 @@ impl Recipe {
             seed: self.seed,
         };
         let outcome = fit::fit(&from, &self.work.join("fit"), &self.plan(), &mix, &judge)?;
-        crate::copy(&outcome.model, &self.out)?;
+        quantize(&outcome.model, &self.out)?;
         Ok(outcome)
     }
 

@@ -1,7 +1,8 @@
 use super::{Chance, Guarded, assert_rows_near, assert_same, sets};
-use crate::kernels::cpu::embed;
 use crate::kernels::cpu::isa::Isa;
 use crate::kernels::cpu::norm::{AddNorm, NormSlices};
+use crate::kernels::cpu::weights::Int8Table;
+use crate::kernels::cpu::{Words, embed};
 
 /// BERT's.
 const EPSILON: f32 = 1e-12;
@@ -166,8 +167,9 @@ fn embeddings_are_looked_up_added_and_normalised() {
         let expected = norm.apply(&sums);
         for isa in sets() {
             let mut x = Guarded::output(tokens * hidden);
-            let pairs: [_; 3] = std::array::from_fn(|i| (tables[i].as_slice(), rows[i].as_slice()));
-            embed(isa, &pairs, norm.slices(), x.get_mut());
+            let [words, others @ ..]: [_; 3] =
+                std::array::from_fn(|i| (tables[i].as_slice(), rows[i].as_slice()));
+            embed(isa, (Words::Float(words.0), words.1), &others, norm.slices(), x.get_mut());
             let x = x.written();
             assert_rows_near(
                 &format!("{hidden} on {isa:?}"),
@@ -176,6 +178,39 @@ fn embeddings_are_looked_up_added_and_normalised() {
                 &vec![1.0; tokens],
                 1e-5,
             );
+        }
+    }
+}
+
+#[test]
+fn words_of_int8_are_bit_for_bit_the_floats_that_they_stand_for() {
+    let mut chance = Chance(12);
+    for hidden in [5, 24, 33, 384] {
+        let norm = Norm::new(&mut chance, hidden);
+        let mut values = chance.numbers(50 * hidden, 1.0);
+        // A row of padding, and one of hardly anything.
+        values[..hidden].fill(0.0);
+        values[hidden..2 * hidden].fill(1e-44);
+        let table = Int8Table::quantize(&values, hidden);
+        assert!(table.steps.iter().all(|step| *step > 0.0));
+        let floats = table.floats();
+        for (row, (exact, float)) in values.chunks(hidden).zip(floats.chunks(hidden)).enumerate() {
+            let largest = exact.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+            for (exact, float) in exact.iter().zip(float) {
+                let off = (exact - float).abs();
+                assert!(off <= (largest / 253.0).max(1e-43), "row {row} of {hidden}");
+            }
+        }
+        let word: Vec<u32> = (0..50).rev().collect();
+        let others = (chance.numbers(50 * hidden, 1.0), (0..50).collect::<Vec<u32>>());
+        let others = [(others.0.as_slice(), others.1.as_slice())];
+        for isa in sets() {
+            let [int8, float] = [Words::Int8(&table), Words::Float(&floats)].map(|words| {
+                let mut x = Guarded::output(50 * hidden);
+                embed(isa, (words, &word), &others, norm.slices(), x.get_mut());
+                x.written()
+            });
+            assert_same(&format!("{hidden} on {isa:?}"), &int8, &float);
         }
     }
 }
