@@ -10,9 +10,10 @@ use support::{
 
 /// Of what the fixture's logits span.
 const F32_TOLERANCE: f32 = 1e-5;
-/// In int8, where numbers that differ in their last bits may round to neighbours, 1/255 of their row's range apart; the
-/// kernels' GELU is coarse there.
-const INT8_TOLERANCE: f32 = 0.01;
+/// In int8, where numbers that differ in their last bits may round to neighbours, 1/255 of their row's range apart. The
+/// kernels' GELU is coarse there, which makes nearly all of it: without one, or with the hyperbolic tangent's, a fixture is
+/// off by 0.002 at most, with it by up to 0.014.
+const INT8_TOLERANCE: f32 = 0.02;
 
 /// Ragged mixes: around the edges of vectors, of panels, and of groups of pairs.
 const MIXES: [&[usize]; 7] = [
