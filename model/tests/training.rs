@@ -227,6 +227,25 @@ fn a_cross_encoder_that_starts_from_one_keeps_its_head() {
 }
 
 #[test]
+fn a_cross_encoder_starts_from_int8_weights_as_the_floats_that_they_stand_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::open(Backend::Flex).unwrap();
+    for name in ["tiny-bert", "tiny-modernbert", "tiny-electra"] {
+        let (int8, to) = (folder.path().join(format!("{name}-int8")), folder.path().join(name));
+        crossrank_model::quantize(&fixture(name), &int8).unwrap();
+        start(&int8, &to, &NEW).unwrap();
+        let rounded = CrossEncoder::load(&int8, &device, Precision::Int8).unwrap();
+        let rounded = rounded.score(&batch()).unwrap();
+        let (floats, original) = (scores(&to), scores(&fixture(name)));
+        for ((float, int8), original) in floats.iter().zip(&rounded).zip(&original) {
+            assert_ne!(float, original, "{name}: the weights are rounded");
+            assert!((float - int8).abs() < 0.3, "{name}: {floats:?}, not {rounded:?}");
+        }
+        assert_near(name, &logits(&Trainee::load(&to, Backend::Flex).unwrap()), &floats);
+    }
+}
+
+#[test]
 fn an_embedders_vectors_have_length_1_and_do_not_depend_on_their_company() {
     let device = Device::open(Backend::Flex).unwrap();
     let embedder = Embedder::load(&fixture("tiny-bert"), &device).unwrap();

@@ -139,6 +139,12 @@ impl StoredLinear {
         Self { outputs: self.outputs + other.outputs, weights, bias, ..self.clone() }
     }
 
+    /// Its weights become the floats that they stand for.
+    #[cfg(feature = "train")]
+    pub(crate) fn dequantize(&mut self) {
+        self.weights = StoredWeights::Table(StoredTable::Float(self.floats()));
+    }
+
     /// Whether its weights are floats.
     pub(crate) fn is_float(&self) -> bool {
         matches!(self.weights, StoredWeights::Table(StoredTable::Float(_)))

@@ -286,6 +286,32 @@ impl StoredHead {
 }
 
 #[cfg(feature = "train")]
+impl StoredEmbeddings {
+    /// Its weights become the floats that they stand for.
+    pub(crate) fn dequantize(self) -> Self {
+        Self { words: StoredTable::Float(self.words.into_floats()), ..self }
+    }
+}
+
+#[cfg(feature = "train")]
+impl StoredLayer {
+    /// Its weights become the floats that they stand for.
+    pub(crate) fn dequantize(mut self) -> Self {
+        match &mut self.projection {
+            StoredProjection::All(qkv) => qkv.dequantize(),
+            StoredProjection::First { query, key_value } => {
+                query.dequantize();
+                key_value.dequantize();
+            }
+        }
+        self.output.dequantize();
+        self.up.dequantize();
+        self.down.dequantize();
+        self
+    }
+}
+
+#[cfg(feature = "train")]
 impl StoredHead {
     /// What is in folders of its own, by folder.
     pub(crate) fn in_folders(&self, config: &ModelConfig) -> Vec<(PathBuf, StoredFile)> {

@@ -56,7 +56,7 @@ pub enum StartError {
 
 /// Makes the directory `to` of a cross-encoder with one label from that of an encoder, `from`: of a bare one
 /// (`BertModel` and so on), of one with another head (`BertForMaskedLM`), or of a cross-encoder, whose head is kept.
-/// What is missing for the head is drawn at random. Where `start.random` is set, `from` needs no weights.
+/// What is missing for the head is drawn at random, and int8 weights become the floats that they stand for. Where `start.random` is set, `from` needs no weights.
 ///
 /// # Errors
 /// `from` is no encoder of a known architecture, or `to` exists or cannot be written.
@@ -79,12 +79,18 @@ pub fn start(from: &Path, to: &Path, start: &Start) -> Result<(), StartError> {
 /// The config.json of the cross-encoder that the encoder of `from` becomes, and what it says.
 pub(super) fn config(from: &Path, start: &Start) -> Result<(Vec<u8>, ModelConfig), StartError> {
     let path = from.join(files::CONFIG);
-    let with_head = with_head(&path, read(from)?, start)?;
-    let broken = |source| LoadError::from(ConfigError::Json { path: path.clone(), source });
-    let mut text = serde_json::to_vec_pretty(&with_head).map_err(broken)?;
-    text.push(b'\n');
-    let config = ModelConfig::parse_with_head(&path, &text).map_err(LoadError::from)?;
-    Ok((text, config))
+    let mut with_head = with_head(&path, read(from)?, start)?;
+    let text = |config: &Map<String, Value>| {
+        let mut text = serde_json::to_vec_pretty(config)
+            .map_err(|source| LoadError::from(ConfigError::Json { path: path.clone(), source }))?;
+        text.push(b'\n');
+        Ok::<_, StartError>(text)
+    };
+    let config =
+        ModelConfig::parse_with_head(&path, &text(&with_head)?).map_err(LoadError::from)?;
+    // What is learnt are floats, also where they begin as int8.
+    with_head.remove("quantization_config");
+    Ok((text(&with_head)?, config))
 }
 
 fn read(dir: &Path) -> Result<Map<String, Value>, LoadError> {
@@ -186,10 +192,11 @@ fn head_tensors(config: &ModelConfig) -> BTreeSet<String> {
 /// All that the network has, from what there is. What is left over is another head's.
 fn completed(config: &ModelConfig, mut weights: Weights) -> Result<StoredFile, WeightsError> {
     let mut file = StoredFile::default();
-    StoredEmbeddings::take(config, &mut weights)?.store(config, &mut file);
+    StoredEmbeddings::take(config, &mut weights)?.dequantize().store(config, &mut file);
     StoredDistances::take(config, &mut weights)?.store(config, &mut file);
     for index in 0..config.layers {
-        StoredLayer::take(config, &mut weights, index)?.store(config, index, &mut file);
+        let layer = StoredLayer::take(config, &mut weights, index)?;
+        layer.dequantize().store(config, index, &mut file);
     }
     StoredHead::take(config, &mut weights)?.store(config, &mut file);
     Ok(file)
