@@ -4,6 +4,8 @@
 mod order;
 #[path = "dispatcher_sharing_tests.rs"]
 mod sharing;
+#[path = "dispatcher_span_tests.rs"]
+mod spans;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

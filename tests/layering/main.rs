@@ -87,7 +87,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("fs4", &["hub"]),
     ("ureq", &["hub", "telemetry::http", "telemetry::otlp"]),
     ("opentelemetry", &["telemetry"]),
-    ("opentelemetry_sdk", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry", "engine::dispatcher_span_tests"]),
     ("opentelemetry_appender_tracing", &["telemetry::logs"]),
     ("opentelemetry_http", &["telemetry::http"]),
     ("opentelemetry_otlp", &["telemetry::otlp"]),
