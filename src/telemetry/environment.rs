@@ -57,6 +57,14 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
         }
     }
 
+    /// Whether gRPC is encrypted: where the endpoint says https, or does not say and nothing speaks against it.
+    pub(super) fn is_encrypted(&self, signal: Signal) -> bool {
+        let is_insecure = |(_, value): (String, String)| value.eq_ignore_ascii_case("true");
+        let Some((_, endpoint)) = self.of(signal, "ENDPOINT") else { return false };
+        let plain = self.of(signal, "INSECURE").is_some_and(is_insecure);
+        endpoint.starts_with("https://") || (!endpoint.contains("://") && !plain)
+    }
+
     /// Of one request.
     pub(super) fn timeout(&self, signal: Signal) -> Duration {
         let given = self.of(signal, "TIMEOUT").and_then(|(_, value)| value.trim().parse().ok());
@@ -146,6 +154,23 @@ mod tests {
         assert_eq!(environment.protocol(Signal::Logs).unwrap(), Protocol::Http);
         let refused = environment.protocol(Signal::Metrics).unwrap_err().to_string();
         assert!(refused.contains("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"), "{refused}");
+    }
+
+    #[test]
+    fn grpc_is_encrypted_unless_the_endpoint_or_a_variable_says_otherwise() {
+        let is_encrypted = |endpoint: &'static str, insecure: &'static str| {
+            let value = move |name: &str| match name {
+                "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.to_owned()),
+                "OTEL_EXPORTER_OTLP_INSECURE" => Some(insecure.to_owned()),
+                _other => None,
+            };
+            Environment(value).is_encrypted(Signal::Traces)
+        };
+        assert!(is_encrypted("https://c:4317", "true"), "a scheme wins");
+        assert!(!is_encrypted("http://c:4317", ""));
+        assert!(is_encrypted("c:4317", ""));
+        assert!(!is_encrypted("c:4317", "true"));
+        assert!(!is_encrypted("", ""), "the default is this machine");
     }
 
     #[test]

@@ -54,7 +54,8 @@ pub enum OtlpError {
 
 /// What a signal is sent by.
 pub(super) enum Transport {
-    Grpc(ClientTlsConfig),
+    /// `None`: not encrypted.
+    Grpc(Option<ClientTlsConfig>),
     Http(Client),
 }
 
@@ -93,11 +94,14 @@ pub(super) fn transport(signal: Signal, otlp: bool) -> Result<Option<Transport>,
     };
     let transport = match environment.protocol(signal)? {
         Protocol::Grpc => {
-            let tls = ClientTlsConfig::new();
-            Transport::Grpc(match authorities {
-                None => tls.with_enabled_roots(),
-                Some((_, pem)) => tls.ca_certificate(Certificate::from_pem(pem)),
-            })
+            // Only then: a system without authorities can do without encryption all the same.
+            Transport::Grpc(environment.is_encrypted(signal).then(|| {
+                let tls = ClientTlsConfig::new();
+                match authorities {
+                    None => tls.with_enabled_roots(),
+                    Some((_, pem)) => tls.ca_certificate(Certificate::from_pem(pem)),
+                }
+            }))
         }
         Protocol::Http => {
             let (variable, pem) = authorities.unzip();
@@ -115,7 +119,8 @@ pub(super) fn transport(signal: Signal, otlp: bool) -> Result<Option<Transport>,
 pub(super) fn spans(transport: Transport) -> Result<SpanExporter, OtlpError> {
     let builder = SpanExporter::builder();
     let built = match transport {
-        Transport::Grpc(tls) => builder.with_tonic().with_tls_config(tls).build(),
+        Transport::Grpc(None) => builder.with_tonic().build(),
+        Transport::Grpc(Some(tls)) => builder.with_tonic().with_tls_config(tls).build(),
         Transport::Http(client) => builder.with_http().with_http_client(client).build(),
     };
     built.map_err(OtlpError::Exporter)
@@ -124,7 +129,8 @@ pub(super) fn spans(transport: Transport) -> Result<SpanExporter, OtlpError> {
 pub(super) fn metrics(transport: Transport) -> Result<MetricExporter, OtlpError> {
     let builder = MetricExporter::builder();
     let built = match transport {
-        Transport::Grpc(tls) => builder.with_tonic().with_tls_config(tls).build(),
+        Transport::Grpc(None) => builder.with_tonic().build(),
+        Transport::Grpc(Some(tls)) => builder.with_tonic().with_tls_config(tls).build(),
         Transport::Http(client) => builder.with_http().with_http_client(client).build(),
     };
     built.map_err(OtlpError::Exporter)
@@ -133,7 +139,8 @@ pub(super) fn metrics(transport: Transport) -> Result<MetricExporter, OtlpError>
 pub(super) fn logs(transport: Transport) -> Result<LogExporter, OtlpError> {
     let builder = LogExporter::builder();
     let built = match transport {
-        Transport::Grpc(tls) => builder.with_tonic().with_tls_config(tls).build(),
+        Transport::Grpc(None) => builder.with_tonic().build(),
+        Transport::Grpc(Some(tls)) => builder.with_tonic().with_tls_config(tls).build(),
         Transport::Http(client) => builder.with_http().with_http_client(client).build(),
     };
     built.map_err(OtlpError::Exporter)
