@@ -20,10 +20,17 @@ struct Written(Vec<(&'static str, String)>);
 /// The span that the headers name; `None` where they name none, or are not well formed.
 pub(super) fn extract<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<SpanContext> {
     // Most records of an application without tracing have none.
-    let read = Read { parent: header(TRACEPARENT)?, state: header(TRACESTATE) };
+    let parent = header(TRACEPARENT).filter(|parent| is_well_formed(parent))?;
+    let read = Read { parent, state: header(TRACESTATE) };
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &read);
     let found = context.span().span_context().clone();
     found.is_valid().then_some(found)
+}
+
+/// Whether version, trace, span and flags have as many digits as they must: the propagator takes fewer, too.
+fn is_well_formed(parent: &str) -> bool {
+    let mut parts = parent.trim().split('-').map(str::len);
+    [2, 32, 16, 2].into_iter().all(|digits| parts.next() == Some(digits))
 }
 
 /// The headers that name the span of this context.
@@ -85,6 +92,7 @@ mod tests {
             "",
             "-",
             "00",
+            "00-1-2-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
