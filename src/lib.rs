@@ -15,7 +15,7 @@
 //! | [`kafka`] | the only room that names rdkafka |
 //! | [`worker`] | a record's way from claim to commit |
 //! | [`config`] | files, environment and flags → one checked [`config::Config`] |
-//! | [`telemetry`] | logs and counts |
+//! | [`telemetry`] | logs, counts, and what of them leaves the process |
 //! | [`cli`] | one file per subcommand |
 
 pub mod cli;

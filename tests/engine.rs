@@ -1,5 +1,6 @@
 //! The engine with a real, if tiny, model: what goes in comes out, whatever else is under way.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +9,10 @@ use crossrank::engine::{
     Backend, Deadline, Engine, Late, LongPassages, Model, PackerLimits, PairError, Precision,
     ScoreRequest, Scorer, SetScores, Settings, StartError, WindowScore,
 };
+use crossrank::telemetry::{Prometheus, Providers, Received, SetSpan, Telemetry};
+use opentelemetry::trace::SpanKind;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 
 fn model() -> Model {
     Model::at(Path::new(env!("CARGO_MANIFEST_DIR")).join("model/fixtures/tiny-bert"))
@@ -316,4 +321,69 @@ fn a_start_that_fails_names_the_cause() {
     let error = Engine::start(&model(), &too_long).map(|_| ()).unwrap_err();
     let asked = StartError::TokensMax { asked: 1_000_000, available: 256 };
     assert_eq!(error.to_string(), asked.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_has_a_span_below_one_of_its_sets_and_linked_to_all_that_are_sampled() {
+    let exporter = InMemorySpanExporter::default();
+    let tracers = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+    let providers = Providers { tracers: Some(tracers), ..Providers::default() };
+    let telemetry = Telemetry::new(providers, Default::default());
+    let engine = Arc::new(Engine::start(&model(), &settings()).unwrap());
+    let (topic, group) = (Arc::from("sets"), Arc::from("workers"));
+    let mut spans = Vec::new();
+    let mut scored = tokio::task::JoinSet::new();
+    for id in 0..20 {
+        let offset = id as i64;
+        let received = Received { topic: &topic, partition: 0, offset, group: &group, bytes: 1 };
+        let span = telemetry.tracer().receive(&received, |_| None);
+        let (engine, mut request) = (Arc::clone(&engine), request(id));
+        request.span = span.clone();
+        spans.push(span);
+        scored.spawn(async move { engine.score(request).await.unwrap() });
+    }
+    scored.join_all().await;
+    spans.iter().for_each(SetSpan::end);
+    let told = exporter.get_finished_spans().unwrap();
+    let of =
+        |name: &str| told.iter().filter(|span| span.name.starts_with(name)).collect::<Vec<_>>();
+    let (sets, tokenised, batches) = (of("process "), of("tokenise"), of("rerank "));
+    assert_eq!((sets.len(), tokenised.len()), (20, 20));
+    let is_set = |id| sets.iter().any(|set| set.span_context.span_id() == id);
+    let mut linked = BTreeSet::new();
+    for batch in &batches {
+        let first = &batch.links[0].span_context;
+        assert_eq!(batch.parent_span_id, first.span_id());
+        assert_eq!(batch.span_context.trace_id(), first.trace_id());
+        assert_eq!(batch.span_kind, SpanKind::Internal);
+        linked.extend(batch.links.iter().map(|link| link.span_context.span_id().to_string()));
+    }
+    assert!(tokenised.iter().all(|step| is_set(step.parent_span_id)));
+    assert_eq!(linked.len(), 20, "every set is linked from a batch");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_and_the_model_are_told_as_metrics() {
+    let (prometheus, reader) = Prometheus::new().unwrap();
+    let meters = SdkMeterProvider::builder().with_reader(reader).build();
+    let providers = Providers { meters: Some(meters), ..Providers::default() };
+    let telemetry = Telemetry::new(providers, Default::default());
+    let counts = Arc::default();
+    telemetry.collect(&counts);
+    let engine = Engine::start_counting(&model(), &settings(), &counts).unwrap();
+    engine.score(request(1)).await.unwrap();
+    let text = prometheus.text().unwrap();
+    for line in [
+        "crossrank_batch_pairs_sum 20",
+        r#"crossrank_stage_duration_seconds_count{crossrank_stage="tokenise"} 1"#,
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+    }
+    for begin in [
+        "crossrank_worker_info{",
+        "crossrank_model_load_duration_seconds ",
+        "crossrank_queue_tokens ",
+    ] {
+        assert!(text.lines().any(|one| one.starts_with(begin)), "{begin} is not in\n{text}");
+    }
 }

@@ -190,6 +190,11 @@ impl Device {
         self.kernels.is_some()
     }
 
+    /// What the kernels are called that compute, such as `avx512-vnni`; `None` where none do.
+    pub fn kernels_name(&self) -> Option<String> {
+        self.kernels.map(|isa| format!("{isa:?}"))
+    }
+
     /// The kernels that compute, where any do.
     pub(crate) fn kernels(&self) -> Option<Isa> {
         self.kernels

@@ -5,13 +5,17 @@ use clap::Args;
 
 use super::signals::Shutdown;
 use super::{CliError, ConfigArguments, ModelArguments, start};
+use crate::config::Config;
 use crate::engine::Engine;
 use crate::kafka::{self, Delivery, KafkaSink, KafkaSource, TransactionSink};
-use crate::telemetry::{self, Counts, Logs};
+use crate::telemetry::{self, Counts, Logs, Telemetry, Tracer};
 use crate::worker::{Worker, WorkerError};
 
 /// How often a worker says what it did.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the last of the telemetry may take, once the worker is done.
+const TELEMETRY_FLUSH_MAX: Duration = Duration::from_secs(5);
 
 const EXAMPLE: &str = r#"The smallest configuration file:
   [kafka]
@@ -44,16 +48,28 @@ enum Connected {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let config = arguments.config.load(&arguments.model)?.worker()?;
-    let logs = telemetry::init(&config.reranking.telemetry).map_err(CliError::Telemetry)?;
+    let (logs, telemetry) =
+        telemetry::start(&config.reranking.telemetry, false).map_err(CliError::Telemetry)?;
+    let outcome = work(config, &logs, &telemetry).await;
+    // After the last commit: what is told must never hold up what is done.
+    let told = tokio::task::spawn_blocking(move || telemetry.shut_down());
+    if tokio::time::timeout(TELEMETRY_FLUSH_MAX, told).await.is_err() {
+        tracing::warn!("the last of the telemetry could not be delivered in time");
+    }
+    outcome
+}
+
+async fn work(config: Config, logs: &Logs, telemetry: &Telemetry) -> Result<(), CliError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     let mut shutdown = Shutdown::listen().map_err(CliError::Signals)?;
     let counts = Arc::new(Counts::default());
+    telemetry.collect(&counts);
     // Load, verify and warm the model before joining the group: a member that cannot score yet
     // would hold partitions for nothing.
     let worker = tokio::select! {
-        started = connect(config, Arc::clone(&counts), &logs) => started?,
+        started = connect(config, Arc::clone(&counts), logs) => started?.with_tracer(telemetry.tracer()),
         () = shutdown.asked() => {
             tracing::info!("stopped before the start was complete");
             return Ok(());
@@ -81,11 +97,7 @@ async fn report(counts: Arc<Counts>) {
     }
 }
 
-async fn connect(
-    config: crate::config::Config,
-    counts: Arc<Counts>,
-    logs: &Logs,
-) -> Result<AnyWorker, CliError> {
+async fn connect(config: Config, counts: Arc<Counts>, logs: &Logs) -> Result<AnyWorker, CliError> {
     let group = config.kafka.group.clone();
     let (reranker, _) = start::reranker(config.reranking, Arc::clone(&counts), logs).await?;
     let reranker = Arc::new(reranker);
@@ -125,6 +137,13 @@ async fn connect(
 // === impl AnyWorker ===
 
 impl AnyWorker {
+    fn with_tracer(self, tracer: Tracer) -> Self {
+        match self {
+            Self::AtLeastOnce(worker) => Self::AtLeastOnce(worker.with_tracer(tracer)),
+            Self::ExactlyOnce(worker) => Self::ExactlyOnce(worker.with_tracer(tracer)),
+        }
+    }
+
     async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), WorkerError> {
         match self {
             Self::AtLeastOnce(worker) => worker.run(shutdown).await,

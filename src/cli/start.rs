@@ -41,7 +41,8 @@ pub(super) async fn reranker(
     let started_from = model.clone();
     // Reading weights and warming up block for seconds.
     let started = tokio::task::spawn_blocking(move || {
-        let engine = Engine::start(&started_from, &settings.engine).map_err(CliError::Engine)?;
+        let engine = Engine::start_counting(&started_from, &settings.engine, &counts)
+            .map_err(CliError::Engine)?;
         let answers = AnswerSettings {
             limits: settings.limits,
             cuts: settings.cuts,

@@ -136,6 +136,9 @@ pub(super) const KEYS: &[Key] = &[
     key("worker.breaker_window", Kind::Whole(1, 1_000_000)),
     key("log.filter", Kind::Text),
     key("log.format", Kind::Choice(&["auto", "text", "json"])),
+    key("telemetry.otlp", Kind::Toggle),
+    key("telemetry.parent", Kind::Choice(&["parent", "link"])),
+    key("telemetry.texts", Kind::Toggle),
 ];
 
 const fn key(name: &'static str, kind: Kind) -> Key {

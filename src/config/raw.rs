@@ -20,6 +20,7 @@ pub(super) struct Values {
     pub(super) output: Output,
     pub(super) worker: Worker,
     pub(super) log: Log,
+    pub(super) telemetry: Telemetry,
 }
 
 #[derive(Deserialize)]
@@ -275,6 +276,21 @@ pub(super) enum LogFormat {
     Auto,
     Text,
     Json,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Telemetry {
+    pub(super) otlp: bool,
+    pub(super) parent: Parent,
+    pub(super) texts: bool,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Parent {
+    Parent,
+    Link,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {

@@ -1,11 +1,13 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select_biased};
 
 use super::key::Keyed;
 use super::replica::Event;
-use super::schedule::{Schedule, Sizes};
+use super::schedule::{Schedule, Sizes, tokens};
 use super::tokenizers::Part;
+use crate::telemetry::{BatchRun, Counts};
 
 /// The dispatcher's ends of the channels.
 pub(super) struct Channels {
@@ -21,6 +23,9 @@ pub(super) struct Channels {
 pub(super) struct Dispatcher {
     channels: Channels,
     schedule: Schedule,
+    counts: Arc<Counts>,
+    /// Tokens of a batch at most.
+    batch_tokens_max: usize,
     /// The tokenizers are gone: finish what is open, then end.
     closing: bool,
 }
@@ -42,8 +47,10 @@ enum Turn {
 // === impl Dispatcher ===
 
 impl Dispatcher {
-    pub(super) fn new(channels: Channels, sizes: Sizes) -> Self {
-        Self { channels, schedule: Schedule::new(sizes, Instant::now()), closing: false }
+    pub(super) fn new(channels: Channels, sizes: Sizes, counts: Arc<Counts>) -> Self {
+        let batch_tokens_max = sizes.batch_tokens_max;
+        let schedule = Schedule::new(sizes, Instant::now());
+        Self { channels, schedule, counts, batch_tokens_max, closing: false }
     }
 
     /// The dispatcher thread, whole. Returns once the engine is dropped and nothing is open, or
@@ -55,6 +62,7 @@ impl Dispatcher {
             match turn {
                 Turn::Part(part) => self.schedule.arrived(part, now),
                 Turn::Scored { members, logits, took } => {
+                    self.count(&members, took);
                     self.schedule.scored(members, &logits, took, now);
                 }
                 Turn::Lost(reason) => return self.schedule.fail(&reason),
@@ -63,6 +71,20 @@ impl Dispatcher {
             }
             self.schedule.tick(now);
             self.hand_out(now);
+            self.counts.queue_tokens.set(self.schedule.queued_tokens());
+        }
+    }
+
+    fn count(&self, members: &[Keyed], took: Duration) {
+        let pairs = members.len();
+        if let Some(distributions) = self.counts.distributions() {
+            distributions.batch(pairs, tokens(members), self.batch_tokens_max, took);
+        }
+        // Before the logits are handed on, so that it ends before the spans of its sets do.
+        let spans = self.schedule.spans_of(members);
+        if !spans.is_empty() {
+            let model = self.counts.model().map_or("", |model| model.id.as_str());
+            BatchRun { model, pairs, tokens: tokens(members), took }.record(&spans);
         }
     }
 

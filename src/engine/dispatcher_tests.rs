@@ -4,6 +4,8 @@
 mod order;
 #[path = "dispatcher_sharing_tests.rs"]
 mod sharing;
+#[path = "dispatcher_span_tests.rs"]
+mod spans;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +18,7 @@ use super::*;
 use crate::engine::schedule::{PATIENCE, SWEEP_INTERVAL};
 use crate::engine::tokenizers::{Header, KeyedWindow};
 use crate::engine::{Deadline, EngineError, Late, PairError, SetScores, WindowScore};
+use crate::telemetry::SetSpan;
 
 type Reply = oneshot::Receiver<Result<SetScores, EngineError>>;
 
@@ -58,7 +61,7 @@ impl Stage {
         let (into_events, events) = bounded(sizes.ahead_max);
         let (into_batches, batches) = bounded(sizes.ahead_max);
         let channels = Channels { parts, events, batches: into_batches };
-        let dispatcher = Dispatcher::new(channels, sizes);
+        let dispatcher = Dispatcher::new(channels, sizes, Arc::default());
         let dispatcher = std::thread::spawn(move || dispatcher.run());
         let last = std::cell::Cell::new(1000);
         Self { parts: Some(into_parts), batches, events: into_events, dispatcher, last }
@@ -157,6 +160,7 @@ fn set_of(pairs: Vec<Option<Keyed>>) -> Set {
         score: WindowScore::Best,
         deadline: None,
         wanted: Box::new(|| true),
+        span: SetSpan::default(),
         since: Instant::now(),
         taken: Arc::default(),
         reply,

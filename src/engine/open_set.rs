@@ -7,6 +7,7 @@ use super::key::PairKey;
 use super::tokenizers::{Header, KeyedWindow};
 use super::windows::{Piece, together};
 use super::{Deadline, EngineError, Late, PairError, PairScore, SetScores, WindowScore};
+use crate::telemetry::SetSpan;
 
 /// A set that waits for logits.
 pub(super) struct OpenSet {
@@ -26,6 +27,7 @@ pub(super) struct OpenSet {
     /// Of all that is not answered, in a batch or not.
     unanswered_tokens: usize,
     wanted: Box<dyn Fn() -> bool + Send + Sync>,
+    span: SetSpan,
     since: Instant,
     started: Option<Instant>,
     reply: oneshot::Sender<Result<SetScores, EngineError>>,
@@ -48,6 +50,7 @@ impl OpenSet {
             unanswered: 0,
             unanswered_tokens: 0,
             wanted: header.wanted,
+            span: header.span,
             since: header.since,
             started: None,
             reply: header.reply,
@@ -62,6 +65,11 @@ impl OpenSet {
     /// When it is answered, whatever is scored.
     pub(super) fn deadline(&self) -> Option<Deadline> {
         self.deadline
+    }
+
+    /// What is done for it is told below this.
+    pub(super) fn span(&self) -> &SetSpan {
+        &self.span
     }
 
     pub(super) fn has_begun(&self) -> bool {

@@ -17,6 +17,7 @@ use super::{
     Backend, Deadline, EngineError, Model, ModelIdentity, ModelName, PairScore, Precision,
     ScoreRequest, Scorer, SetScores, Settings, StartError,
 };
+use crate::telemetry::{Counts, RunningModel};
 
 /// Tokens of a batch that stay in a core's cache through all layers.
 const CPU_BATCH_TOKENS: usize = 512;
@@ -67,6 +68,19 @@ impl Engine {
     /// The backend has no device, the directory does not hold a model that can be run, or the
     /// model fails its first batch.
     pub fn start(model: &Model, settings: &Settings) -> Result<Self, StartError> {
+        Self::start_counting(model, settings, &Arc::default())
+    }
+
+    /// As [`Self::start`]; counts what it does.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub fn start_counting(
+        model: &Model,
+        settings: &Settings,
+        counts: &Arc<Counts>,
+    ) -> Result<Self, StartError> {
+        let began = Instant::now();
         let device =
             Device::open_with(settings.backend, settings.kernels).map_err(StartError::Device)?;
         let (directory, label) = (&model.directory, model.label.as_deref());
@@ -124,9 +138,19 @@ impl Engine {
             pinned_to: settings.pin_threads.then_some(cores),
         };
         let (count, batch_tokens_max) = (replicas.count, replicas.batch_tokens_max);
+        let loaded = Instant::now();
         let mut threads = replicas.start(&batches, &into_events)?;
+        counts.runs(RunningModel {
+            id: model.id.clone(),
+            revision: model.revision.clone(),
+            precision: model.precision.clone(),
+            backend: model.backend.clone(),
+            kernels: device.kernels_name().unwrap_or_else(|| "none".to_owned()),
+            load: loaded - began,
+            warm_up: loaded.elapsed(),
+        });
         let channels = Channels { parts, events, batches: into_batches };
-        let dispatcher = Dispatcher::new(channels, sizes);
+        let dispatcher = Dispatcher::new(channels, sizes, Arc::clone(counts));
         threads.push(spawn("dispatcher".to_owned(), move || dispatcher.run())?);
         let keyer = Keyer::new(&model);
         let more = tokenizers::start(
@@ -134,8 +158,8 @@ impl Engine {
             &tokenizer,
             settings.long_passages,
             &keyer,
-            &sets,
-            &into_parts,
+            (&sets, &into_parts),
+            counts,
         );
         threads.extend(more.map_err(StartError::Thread)?);
         let (replicas, sets) = (count, Some(into_sets));

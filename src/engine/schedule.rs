@@ -9,6 +9,7 @@ use super::open_set::OpenSet;
 use super::packer::BatchPacker;
 use super::queue::{Owner, PairQueue};
 use super::tokenizers::Part;
+use crate::telemetry::SetSpan;
 
 mod in_time;
 
@@ -41,6 +42,8 @@ pub(super) struct Schedule {
     /// Those of them whose deadlines bind, the earliest first.
     deadlines: BTreeSet<(Instant, u64)>,
     forecast: Forecast,
+    /// Open sets whose spans somebody will read.
+    sampled: usize,
     /// Batches handed out and not answered.
     ahead: usize,
     ahead_tokens: usize,
@@ -60,6 +63,7 @@ impl Schedule {
             open: HashMap::new(),
             deadlines: BTreeSet::new(),
             forecast: Forecast::new(sizes.replicas),
+            sampled: 0,
             ahead: 0,
             ahead_tokens: 0,
             spare: Vec::new(),
@@ -77,6 +81,11 @@ impl Schedule {
     /// Whether no further set is to be taken for now.
     pub(super) fn is_full(&self) -> bool {
         self.queue.tokens() >= self.sizes.queue_tokens_max
+    }
+
+    /// Tokens that wait to be handed out, counted for every set that they are of.
+    pub(super) fn queued_tokens(&self) -> usize {
+        self.queue.tokens()
     }
 
     /// How long nothing needs to be done unless something happens; then [`tick`](Self::tick).
@@ -100,6 +109,7 @@ impl Schedule {
             header.taken.store(true, std::sync::atomic::Ordering::Release);
             let due = self.due(header.since, header.deadline.map(|deadline| deadline.at));
             let open = OpenSet::new(header, due);
+            self.sampled += usize::from(open.span().is_sampled());
             self.deadlines.extend(open.deadline().map(|deadline| (deadline.at, set)));
             self.open.insert(set, open);
         }
@@ -128,6 +138,21 @@ impl Schedule {
         let latest = since + PATIENCE;
         let due = deadline.map_or(latest, |deadline| deadline.clamp(since, latest));
         due.saturating_duration_since(self.began)
+    }
+
+    /// The spans of the open sets that this batch is for, the most urgent first. None where none is sampled.
+    pub(super) fn spans_of(&self, members: &[Keyed]) -> Vec<SetSpan> {
+        if self.sampled == 0 {
+            return Vec::new();
+        }
+        let mut sets: Vec<u64> = Vec::new();
+        for owner in members.iter().flat_map(|keyed| self.queue.owners(keyed.key)) {
+            if !sets.contains(&owner.set) {
+                sets.push(owner.set);
+            }
+        }
+        let spans = sets.iter().filter_map(|set| self.open.get(set)).map(OpenSet::span);
+        spans.filter(|span| span.is_sampled()).cloned().collect()
     }
 
     /// A batch is back from its replica, which took so long for it.
@@ -221,6 +246,7 @@ impl Schedule {
     /// Takes out a set; the pairs that others wait for too stay.
     fn close(&mut self, id: u64) -> Option<OpenSet> {
         let open = self.open.remove(&id)?;
+        self.sampled -= usize::from(open.span().is_sampled());
         if let Some(deadline) = open.deadline() {
             self.deadlines.remove(&(deadline.at, id));
         }
@@ -239,7 +265,8 @@ impl Schedule {
     }
 }
 
-fn tokens(batch: &[Keyed]) -> usize {
+/// Tokens of a batch.
+pub(super) fn tokens(batch: &[Keyed]) -> usize {
     batch.iter().map(|keyed| keyed.pair.ids.len()).sum()
 }
 

@@ -88,6 +88,7 @@ impl Simulation {
             score: WindowScore::Best,
             deadline: deadline.map(|(left, late)| Deadline { at: now + left, late }),
             wanted: Box::new(|| true),
+            span: SetSpan::default(),
             since: now,
             taken: Arc::default(),
             reply,

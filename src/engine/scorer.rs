@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::EngineError;
+use crate::telemetry::SetSpan;
 
 /// Scores sets of passages against a query. A worker knows no more of an engine than this.
 pub trait Scorer: Send + Sync + 'static {
@@ -44,6 +45,8 @@ pub struct ScoreRequest {
     pub deadline: Option<Deadline>,
     /// Asked before the set is begun; `false` answers it with [`EngineError::Unwanted`].
     pub wanted: Box<dyn Fn() -> bool + Send + Sync>,
+    /// What the engine does for the set is told below it.
+    pub span: SetSpan,
 }
 
 /// When the scores of a set are wanted, and what becomes of those that do not come by then.
@@ -128,7 +131,8 @@ pub enum PairError {
 impl ScoreRequest {
     /// A request that is always wanted, and has no deadline.
     pub fn new(query: impl Into<String>, passages: Vec<String>) -> Self {
-        Self { query: query.into(), passages, deadline: None, wanted: Box::new(|| true) }
+        let (wanted, span) = (Box::new(|| true), SetSpan::default());
+        Self { query: query.into(), passages, deadline: None, wanted, span }
     }
 }
 

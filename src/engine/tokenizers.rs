@@ -2,7 +2,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::SendError;
 use crossrank_model::{PairTokenizer, Query, TokenizerError, Window};
@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::key::{Keyed, Keyer};
 use super::{Deadline, EngineError, LongPassages, ScoreRequest, SetScores, WindowScore};
+use crate::telemetry::{Counts, SetSpan, Stage, names};
 
 /// Passages of a set that are handed on together: some milliseconds of work, so that one large set on
 /// an idle engine is being scored while its rest is tokenised.
@@ -50,6 +51,7 @@ pub(super) struct Header {
     pub(super) score: WindowScore,
     pub(super) deadline: Option<Deadline>,
     pub(super) wanted: Box<dyn Fn() -> bool + Send + Sync>,
+    pub(super) span: SetSpan,
     pub(super) since: Instant,
     /// Set where the dispatcher has the set, which then answers by the deadline, whatever is scored.
     pub(super) taken: Arc<AtomicBool>,
@@ -62,6 +64,7 @@ struct Tokenizer {
     long_passages: LongPassages,
     keyer: Keyer,
     parts: crossbeam_channel::Sender<Part>,
+    counts: Arc<Counts>,
 }
 
 // === impl Tokenizer ===
@@ -95,8 +98,9 @@ impl Tokenizer {
 
     /// Hands the set on in parts.
     fn tokenize(&mut self, set: u64, incoming: Incoming) -> Result<(), SendError<Part>> {
+        let begun = Instant::now();
         let Incoming { request, since, taken, reply } = incoming;
-        let ScoreRequest { query, passages, deadline, wanted } = request;
+        let ScoreRequest { query, passages, deadline, wanted, span } = request;
         let query = self.tokenizer.query(&query).inspect_err(|error| {
             tracing::debug!(%error, "could not tokenise a query");
         });
@@ -109,6 +113,7 @@ impl Tokenizer {
             score,
             deadline,
             wanted,
+            span: span.clone(),
             since,
             taken,
             reply,
@@ -119,10 +124,15 @@ impl Tokenizer {
             let passages = passages.iter().map(keyed).collect();
             self.parts.send(Part { set, header: header.take(), passages })?;
         }
-        match header {
-            Some(_) => self.parts.send(Part { set, header, passages: Vec::new() }),
-            None => Ok(()),
+        if header.is_some() {
+            self.parts.send(Part { set, header, passages: Vec::new() })?;
         }
+        let took = begun.elapsed();
+        span.step(names::span::TOKENISE, took, Duration::ZERO);
+        if let Some(distributions) = self.counts.distributions() {
+            distributions.stage(Stage::Tokenise, took);
+        }
+        Ok(())
     }
 
     /// `None` where the tokenizer refuses the passage.
@@ -168,13 +178,13 @@ pub(super) fn start(
     tokenizer: &PairTokenizer,
     long_passages: LongPassages,
     keyer: &Keyer,
-    sets: &async_channel::Receiver<Incoming>,
-    parts: &crossbeam_channel::Sender<Part>,
+    (sets, parts): (&async_channel::Receiver<Incoming>, &crossbeam_channel::Sender<Part>),
+    counts: &Arc<Counts>,
 ) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
     let start = |index: usize| {
         let (tokenizer, keyer, parts) = (tokenizer.clone(), keyer.clone(), parts.clone());
-        let (tokenizer, sets) =
-            (Tokenizer { tokenizer, long_passages, keyer, parts }, sets.clone());
+        let (counts, sets) = (Arc::clone(counts), sets.clone());
+        let tokenizer = Tokenizer { tokenizer, long_passages, keyer, parts, counts };
         std::thread::Builder::new()
             .name(format!("tokenizer-{index}"))
             .spawn(move || tokenizer.run(sets, (index as u64..).step_by(count)))

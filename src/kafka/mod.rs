@@ -12,6 +12,7 @@ mod in_process;
 mod leaving;
 mod oauth;
 mod outage;
+mod partitions;
 mod poll;
 mod producing;
 mod reach;

@@ -16,6 +16,7 @@ use super::context::{Context, Event};
 use super::error::Meaning;
 use super::hand_out::{CLAIMS_MAX, UNSETTLED_MAX};
 use super::outage::Outage;
+use super::partitions::Ages;
 use super::rebalance::Rebalances;
 use super::source::Bell;
 use super::transactions::Transactions;
@@ -40,6 +41,7 @@ pub(super) struct PollThread {
     pub(super) closing: Option<Closing>,
     pub(super) outage: Outage,
     pub(super) watch: Watch,
+    pub(super) ages: Ages,
     /// Consumers that were replaced.
     pub(super) left: Vec<Arc<BaseConsumer<Context>>>,
     missing_since: Option<Instant>,
@@ -129,6 +131,7 @@ impl PollThread {
             wires,
             closing: None,
             outage: Outage::default(),
+            ages: Ages::default(),
             left: Vec::new(),
             missing_since: None,
             missing_max: settings.startup_timeout,
@@ -232,7 +235,11 @@ impl PollThread {
                 }
             }
             Event::Failed(code, reason) => self.take_failure(code, &reason)?,
-            Event::Statistics(heard) => self.watch.heard(heard),
+            Event::Statistics(heard) => {
+                let ends = heard.as_ref().map(|heard| heard.ends.as_slice());
+                self.tell_partitions(ends.unwrap_or_default());
+                self.watch.heard(heard);
+            }
         }
         Ok(())
     }

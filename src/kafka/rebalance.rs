@@ -113,6 +113,7 @@ impl PollThread {
         assign(&self.consumer, list).map_err(|error| failed("take partitions", error))?;
         // A rebalance that brings nothing is announced all the same.
         if !partitions.is_empty() {
+            self.watch.counts().rebalances.add("assigned", 1);
             info!(partitions = %named(&partitions), total = self.lanes.len(), "partitions assigned");
         }
         Ok(())
@@ -186,6 +187,7 @@ impl PollThread {
         }
         unassign(&self.consumer, Some(&going.list))
             .map_err(|error| failed("let partitions go", error))?;
+        self.tell_gone(&going.partitions, if lost { "lost" } else { "revoked" });
         let (partitions, drain) = (named(&going.partitions), going.started.elapsed());
         if lost {
             warn!(%partitions, unsettled, "partitions lost; what was in flight is read again");

@@ -68,6 +68,7 @@ impl PollThread {
                 transactions.revoke(partition);
             }
         }
+        self.tell_gone(&lost, "lost");
         // A lane holds the old consumer.
         self.lanes.clear();
         self.leaving.store(true, Ordering::Release);

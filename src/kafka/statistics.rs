@@ -18,6 +18,20 @@ pub(super) struct Heard {
     pub(super) brokers: usize,
     /// Partitions that it should read and cannot, as things are.
     pub(super) astray: Vec<Astray>,
+    /// How long the logs are of the partitions that it should read.
+    pub(super) ends: Vec<End>,
+}
+
+/// Where the log of a partition ends, and how far its group and its reader are; `None` where librdkafka does
+/// not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) partition: Partition,
+    /// Of what readers of committed records see.
+    pub(super) end: Option<i64>,
+    pub(super) committed: Option<i64>,
+    /// Where reading would go on.
+    pub(super) next: Option<i64>,
 }
 
 /// A partition that is not read from the broker that leads it.
@@ -65,6 +79,17 @@ struct State {
     desired: bool,
     fetch_state: String,
     next_offset: i64,
+    #[serde(default = "unknown")]
+    hi_offset: i64,
+    #[serde(default = "unknown")]
+    ls_offset: i64,
+    #[serde(default = "unknown")]
+    committed_offset: i64,
+}
+
+/// As librdkafka says that it does not know an offset; any number below zero is.
+fn unknown() -> i64 {
+    -1
 }
 
 /// The values of an object, also where two have the same key: a broker that was let go stays until
@@ -81,10 +106,11 @@ pub(super) fn read(json: &[u8], follows_replicas: bool) -> Option<Heard> {
     let up = |broker: &&Broker| broker.state == "UP";
     let brokers: Vec<&Broker> = statistics.brokers.0.iter().filter(real).filter(up).collect();
     let held: HashSet<&Held> = brokers.iter().flat_map(|broker| &broker.toppars.0).collect();
-    let mut astray = Vec::new();
+    let (mut astray, mut ends) = (Vec::new(), Vec::new());
     for topic in &statistics.topics.0 {
         for state in topic.partitions.0.iter().filter(|state| state.desired) {
             let here = Held { topic: topic.topic.clone(), partition: state.partition };
+            ends.push(End::of(topic, state));
             let is_astray = match state.fetch_state.as_str() {
                 // It still asks where to begin, or whether it may go on.
                 "offset-query" | "offset-wait" | "validate-epoch-wait" => true,
@@ -101,7 +127,28 @@ pub(super) fn read(json: &[u8], follows_replicas: bool) -> Option<Heard> {
             }
         }
     }
-    Some(Heard { brokers: brokers.len(), astray })
+    Some(Heard { brokers: brokers.len(), astray, ends })
+}
+
+// === impl End ===
+
+impl End {
+    fn of(topic: &Topic, state: &State) -> Self {
+        let known = |offset: i64| (offset >= 0).then_some(offset);
+        Self {
+            partition: Partition { topic: topic.topic.as_str().into(), index: state.partition },
+            end: known(state.ls_offset).or(known(state.hi_offset)),
+            committed: known(state.committed_offset),
+            next: known(state.next_offset),
+        }
+    }
+
+    /// Records from `committed` to the end. Where nothing was claimed yet, from what the group committed, or
+    /// else from where reading goes on.
+    pub(super) fn lag(&self, committed: Option<i64>) -> Option<u64> {
+        let from = committed.or(self.committed).or(self.next)?;
+        Some(u64::try_from(self.end? - from).unwrap_or(0))
+    }
 }
 
 // === impl Values ===
@@ -180,7 +227,7 @@ mod tests {
             broker("e", "logical", "UP", &[]),
             broker("f", "internal", "UP", &[]),
         ];
-        assert_eq!(statistics(&brokers, &[]), Some(Heard { brokers: 2, astray: Vec::new() }));
+        assert_eq!(statistics(&brokers, &[]), Some(Heard { brokers: 2, ..Heard::default() }));
     }
 
     #[test]
@@ -240,6 +287,18 @@ mod tests {
         let brokers = [broker("a", "learned", "UP", &[0])];
         let partitions = [partition(0, 1, 2, "active"), partition(1, 1, 2, "active")];
         assert_eq!(astray(read(json(&brokers, &partitions).as_bytes(), true)), [1]);
+    }
+
+    #[test]
+    fn ends_are_those_that_readers_of_committed_records_see() {
+        let json = r#"{"brokers": {}, "topics": {"sets": {"topic": "sets", "partitions": {
+            "0": {"partition": 0, "broker": 1, "leader": 1, "desired": true, "fetch_state": "active",
+                  "next_offset": 8, "hi_offset": 12, "ls_offset": 10, "committed_offset": 5},
+            "1": {"partition": 1, "broker": 1, "leader": 1, "desired": true, "fetch_state": "active",
+                  "next_offset": 0, "hi_offset": -1001, "ls_offset": -1001, "committed_offset": -1001}}}}}"#;
+        let ends = read(json.as_bytes(), false).unwrap().ends;
+        assert_eq!((ends[0].end, ends[0].committed, ends[0].next), (Some(10), Some(5), Some(8)));
+        assert_eq!((ends[1].end, ends[1].committed, ends[1].next), (None, None, Some(0)));
     }
 
     #[test]

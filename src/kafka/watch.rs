@@ -76,6 +76,10 @@ impl Watch {
         &self.settings
     }
 
+    pub(super) fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
     /// Takes what the statistics of the client say.
     pub(super) fn heard(&mut self, heard: Option<Heard>) {
         self.watchdog.heard(Instant::now(), heard);

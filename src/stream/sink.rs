@@ -43,6 +43,20 @@ pub enum PublishError {
     },
 }
 
+// === impl PublishError ===
+
+impl PublishError {
+    /// A stable name of its kind, for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Retryable { .. } => "retryable",
+            Self::Refused { .. } => "refused",
+            Self::Fatal { .. } => "fatal",
+            Self::InputReturned { .. } => "input_returned",
+        }
+    }
+}
+
 /// Publishes what answers the records of a source. Shared by all sets in flight.
 pub trait RecordSink: Send + Sync + 'static {
     /// Publishes `record` to `topic` and returns once the brokers have acknowledged it. It answers the

@@ -1,5 +1,9 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::{CountBy, Distributions, Level, Partitions};
 
 /// One number that only grows.
 #[derive(Debug, Default)]
@@ -9,9 +13,28 @@ macro_rules! counts {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
         /// What happened since start-up. Shared as `Arc<Counts>`; each number is exact, and the
         /// numbers of one snapshot may be a few records apart.
+        ///
+        /// What has labels, or is of the moment, stands beside them and is in no snapshot.
         #[derive(Debug, Default)]
         pub struct Counts {
             $($(#[$doc])+ pub $name: Count,)+
+            /// Those of `candidates_unscored` by their reason.
+            pub unscored: CountBy,
+            /// Those of `dead_letters` by their code.
+            pub dead_letter_codes: CountBy,
+            /// Rebalances that brought partitions, or took them: `assigned`, `revoked`, `lost`.
+            pub rebalances: CountBy,
+            /// What happens to each partition.
+            pub partitions: Partitions,
+            /// Sets that are claimed and not settled.
+            pub sets_in_flight: Level,
+            /// Bytes that they cost, about.
+            pub sets_memory: Level,
+            /// Tokens that wait to be scored.
+            pub queue_tokens: Level,
+            group: OnceLock<Arc<str>>,
+            model: OnceLock<RunningModel>,
+            pub(super) distributions: OnceLock<Distributions>,
         }
 
         /// The counts at one moment.
@@ -45,6 +68,32 @@ macro_rules! counts {
             }
         }
     };
+}
+
+/// The model that a worker runs, and how long it took to get there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningModel {
+    /// Its name.
+    pub id: String,
+    /// Its exact content.
+    pub revision: String,
+    /// Its number format.
+    pub precision: String,
+    /// What computes.
+    pub backend: String,
+    /// With which instructions; `none` where the backend has no kernels.
+    pub kernels: String,
+    /// From the files to a model.
+    pub load: Duration,
+    /// Until every replica had scored a batch.
+    pub warm_up: Duration,
+}
+
+/// A set in flight; it is none any more when this is dropped.
+#[derive(Debug)]
+pub struct InFlight {
+    counts: Arc<Counts>,
+    bytes: usize,
 }
 
 counts! {
@@ -107,6 +156,50 @@ impl Count {
     }
 }
 
+// === impl Counts ===
+
+impl Counts {
+    /// A set that costs so many bytes is in flight.
+    pub fn take_in(self: &Arc<Self>, bytes: usize) -> InFlight {
+        self.sets_in_flight.rise(1);
+        self.sets_memory.rise(bytes);
+        InFlight { counts: Arc::clone(self), bytes }
+    }
+
+    /// Says for which group records are read. The first word counts.
+    pub fn reads_for(&self, group: &Arc<str>) {
+        let _known = self.group.set(Arc::clone(group));
+    }
+
+    pub(super) fn group(&self) -> Option<&Arc<str>> {
+        self.group.get()
+    }
+
+    /// Says which model runs. The first word counts.
+    pub fn runs(&self, model: RunningModel) {
+        let _known = self.model.set(model);
+    }
+
+    /// The model that runs, once one does.
+    pub fn model(&self) -> Option<&RunningModel> {
+        self.model.get()
+    }
+
+    /// Where distributions are recorded; `None` where nobody collects them.
+    pub fn distributions(&self) -> Option<&Distributions> {
+        self.distributions.get()
+    }
+}
+
+// === impl InFlight ===
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.counts.sets_in_flight.fall(1);
+        self.counts.sets_memory.fall(self.bytes);
+    }
+}
+
 // === impl Snapshot ===
 
 impl fmt::Display for Snapshot {
@@ -134,6 +227,17 @@ mod tests {
         let added = counts.snapshot().since(&earlier);
         assert_eq!(counts.snapshot().sets_claimed, 5);
         assert_eq!(added, Snapshot { sets_claimed: 3, pairs_scored: 50, ..Snapshot::default() });
+    }
+
+    #[test]
+    fn a_set_is_in_flight_for_as_long_as_its_guard_lives() {
+        let counts = Arc::new(Counts::default());
+        let (small, large) = (counts.take_in(10), counts.take_in(90));
+        assert_eq!((counts.sets_in_flight.get(), counts.sets_memory.get()), (2, 100));
+        drop(large);
+        assert_eq!((counts.sets_in_flight.get(), counts.sets_memory.get()), (1, 10));
+        drop(small);
+        assert_eq!((counts.sets_in_flight.get(), counts.sets_memory.get()), (0, 0));
     }
 
     #[test]

@@ -9,10 +9,17 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, filter};
 
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::error::OTelSdkError;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use tracing_subscriber::filter::FilterExt;
+
+use super::OtlpError;
 use super::json::JsonLines;
+use super::sdk_lines::{Rarely, is_exported};
 use super::settings::{LogFormat, Settings};
 
-/// Why logs could not be set up.
+/// Why logs, or what else is told, could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The filter cannot be parsed.
@@ -36,6 +43,12 @@ pub enum Error {
     /// Something has set up logs in this process already.
     #[error("logs are set up already")]
     Installed(#[source] TryInitError),
+    /// What goes to a collector cannot be set up.
+    #[error("telemetry cannot be sent")]
+    Otlp(#[source] OtlpError),
+    /// Metrics cannot be scraped. A defect.
+    #[error("the metrics cannot be read by Prometheus")]
+    Prometheus(#[source] OTelSdkError),
 }
 
 /// The log lines of this process.
@@ -53,10 +66,20 @@ struct Stderr {
 /// # Errors
 /// Where the filter is not valid, or logs are set up already.
 pub fn init(settings: &Settings) -> Result<Logs, Error> {
-    let filter = parsed(&settings.filter)?;
+    init_with(settings, None)
+}
+
+/// The same, and to `loggers`.
+pub(super) fn init_with(
+    settings: &Settings,
+    loggers: Option<&SdkLoggerProvider>,
+) -> Result<Logs, Error> {
+    let filter = parsed(&settings.filter)?.and(Rarely::default());
     let stderr = Stderr::default();
     let lines = lines(settings.format, io::stderr().is_terminal(), stderr.clone());
-    Registry::default().with(lines.with_filter(filter)).try_init().map_err(Error::Installed)?;
+    let exported = loggers.map(|loggers| exported(loggers, &settings.filter)).transpose()?;
+    let subscriber = Registry::default().with(lines.with_filter(filter)).with(exported);
+    subscriber.try_init().map_err(Error::Installed)?;
     Ok(Logs(stderr))
 }
 
@@ -114,6 +137,18 @@ fn parsed(filter: &str) -> Result<EnvFilter, Error> {
         .with_regex(false)
         .parse(filter)
         .map_err(|source| Error::Filter { filter: filter.to_owned(), source })
+}
+
+/// The lines that `filter` lets through, to a collector, with the identity of the span around them.
+fn exported<S>(
+    loggers: &SdkLoggerProvider,
+    filter: &str,
+) -> Result<impl Layer<S> + Send + Sync + use<S>, Error>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    let filter = parsed(filter)?.and(filter::filter_fn(is_exported));
+    Ok(OpenTelemetryTracingBridge::new(loggers).with_filter(filter))
 }
 
 fn lines<S, W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>

@@ -1,14 +1,39 @@
-//! Logs and counts.
+//! Logs, counts, and what of them leaves the process.
 //!
 //! Logs go to stderr, data to stdout. What is logged is decided by the configuration alone
 //! (`log.filter`, so also `CROSSRANK__LOG__FILTER`); `RUST_LOG` is not read, so that a variable
 //! set for another program changes nothing here.
+//!
+//! A worker counts into [`Counts`], always. [`start`] adds where that goes: metrics to who collects or
+//! scrapes them, log lines to a collector. `docs/telemetry.md` says what there is.
 
 mod counts;
+mod distributions;
+mod environment;
+mod http;
+mod instruments;
 mod json;
+mod labelled;
 mod logs;
+pub mod names;
+mod observed;
+mod otlp;
+mod partitions;
+mod prometheus;
+mod propagation;
+mod providers;
+mod sdk_lines;
 mod settings;
+mod spans;
 
-pub use counts::{Count, Counts, Snapshot};
+pub use counts::{Count, Counts, InFlight, RunningModel, Snapshot};
+pub use distributions::{Distributions, Stage};
+pub use instruments::{Metric, MetricKind, metrics};
+pub use labelled::{CountBy, Level};
 pub use logs::{Error, Logs, check_filter, init};
+pub use otlp::OtlpError;
+pub use partitions::{Held, PartitionNow, PartitionTotals, Partitions};
+pub use prometheus::{Prometheus, ScrapeError};
+pub use providers::{Providers, Telemetry, start};
 pub use settings::{LogFormat, Settings};
+pub use spans::{BatchRun, Parent, Received, Reranked, SendSpan, SetSpan, SpanSettings, Tracer};

@@ -214,6 +214,15 @@ pub struct TimingMs {
 // === impl Status ===
 
 impl Status {
+    /// As it stands in an answer.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reranked => "reranked",
+            Self::Partial => "partial",
+            Self::Passthrough => "passthrough",
+        }
+    }
+
     /// What a set is, by the reasons for which its candidates are unscored, in first-stage order
     /// (`None`: scored). The first reason stands for all, but a missed deadline goes before any other.
     /// A set without candidates is reranked.
@@ -237,6 +246,18 @@ impl Status {
 // === impl Reason ===
 
 impl Reason {
+    /// As it stands in an answer.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Deadline => "deadline",
+            Self::OverCandidateLimit => "over_candidate_limit",
+            Self::EmptyText => "empty_text",
+            Self::NotTokenised => "not_tokenised",
+            Self::LogitNotFinite => "logit_not_finite",
+        }
+    }
+
     /// Whether it is for want of time.
     pub fn is_late(self) -> bool {
         matches!(self, Self::Expired | Self::Deadline)

@@ -8,11 +8,14 @@ use super::deadline::{Deadlines, Expiry, LatePolicy};
 use crate::context::{AssembleError, Assembler, Passage};
 use crate::engine::{EngineError, PairError, PairScore, ScoreRequest, Scorer, SetScores, Windows};
 use crate::rank::{self, Cuts, Logit};
-use crate::telemetry::Counts;
+use crate::telemetry::{self, Counts, SetSpan, Stage, names};
 use crate::wire::{
     self, CandidateSet, Context, Duplicate, Limits, Model, Ranked, Reason, RerankedContext,
     Results, Status, TimingMs, Usage,
 };
+
+/// Results whose displacement is told: about those that a prompt takes.
+const DISPLACED_MAX: usize = 10;
 
 /// What an answer looks like, but for its scores.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct Answered {
     pub value: Vec<u8>,
     /// How much of the set was scored.
     pub status: Status,
+    /// Tokens that the model read for it.
+    pub tokens: usize,
 }
 
 /// Why a set has no answer.
@@ -127,6 +132,20 @@ impl<E: Scorer> Reranker<E> {
         wanted: Box<dyn Fn() -> bool + Send + Sync>,
         now: Timestamp,
     ) -> Result<Answered, AnswerError> {
+        self.answer_within(&SetSpan::default(), set, wanted, now).await
+    }
+
+    /// The same; what is done is told below `span`.
+    ///
+    /// # Errors
+    /// As for [`Self::answer`].
+    pub async fn answer_within(
+        &self,
+        span: &SetSpan,
+        set: CandidateSet,
+        wanted: Box<dyn Fn() -> bool + Send + Sync>,
+        now: Timestamp,
+    ) -> Result<Answered, AnswerError> {
         let received = Instant::now();
         let expiry = set.expires_at.map(|at| Expiry::new(at, now, received));
         let unscored = self.unscored(&set, expiry.as_ref());
@@ -142,7 +161,8 @@ impl<E: Scorer> Reranker<E> {
         } else {
             let deadline = expiry.and_then(|expiry| expiry.deadline(&self.settings.deadlines));
             let query = set.query.clone();
-            let request = ScoreRequest { query, passages, deadline, wanted };
+            let span = span.clone();
+            let request = ScoreRequest { query, passages, deadline, wanted, span };
             self.scorer.score(request).await.map_err(AnswerError::Engine)?
         };
         let mut pairs = scores.pairs.iter();
@@ -154,10 +174,23 @@ impl<E: Scorer> Reranker<E> {
             })
             .collect();
         self.refuse_late(&set, &outcomes, now)?;
+        span.step(names::span::QUEUE, scores.queue, scores.score);
+        let (begun, top_n) = (Instant::now(), set.top_n.or(self.settings.cuts.top_n));
         let answer = self.assemble(set, &outcomes, &scores, received)?;
-        self.count(&answer);
+        self.count(&answer, &outcomes);
         self.count_late(answer.status, &outcomes, expiry);
-        Ok(Answered { value: wire::encode(&answer), status: answer.status })
+        let (status, tokens) = (answer.status, answer.usage.tokens);
+        let value = wire::encode(&answer);
+        span.step(names::span::RANK, begun.elapsed(), Duration::ZERO);
+        span.answered(&told(&answer, top_n));
+        let passages = answer.results.iter().filter_map(|result| result.text.as_deref());
+        span.show(&answer.query, passages);
+        if let Some(distributions) = self.counts.distributions() {
+            distributions.stage(Stage::Queue, scores.queue);
+            distributions.stage(Stage::Score, scores.score);
+            distributions.stage(Stage::Assemble, begun.elapsed());
+        }
+        Ok(Answered { value, status, tokens })
     }
 
     /// Why each candidate will not be scored; `None` where it will.
@@ -214,7 +247,11 @@ impl<E: Scorer> Reranker<E> {
         let (status, reason) = Status::of(outcomes.iter().map(Outcome::reason));
         let usage = usage(&set, outcomes, scores);
         let cuts = self.settings.cuts.or_own(set.top_n, set.min_score);
-        let mut results = ranked(set.candidates, outcomes, &cuts);
+        let (mut results, displacement) = ranked(set.candidates, outcomes, &cuts);
+        if let Some(distributions) = self.counts.distributions() {
+            let scores = results.iter().filter_map(|result| result.score);
+            distributions.ranked(scores, displacement);
+        }
         let context = match &self.settings.context {
             Some(assembler) => Some(context(assembler, &results).map_err(AnswerError::Context)?),
             None => None,
@@ -246,13 +283,16 @@ impl<E: Scorer> Reranker<E> {
         }
     }
 
-    fn count(&self, answer: &RerankedContext) {
+    fn count(&self, answer: &RerankedContext, outcomes: &[Outcome]) {
         let (counts, usage) = (&self.counts, &answer.usage);
         counts.pairs_scored.add(usage.pairs as u64);
         counts.windows_scored.add(usage.windows as u64);
         counts.tokens_scored.add(usage.tokens as u64);
         counts.cache_hits.add(usage.cache_hits as u64);
         counts.candidates_unscored.add((usage.candidates - usage.pairs) as u64);
+        for reason in outcomes.iter().filter_map(Outcome::reason) {
+            counts.unscored.add(reason.as_str(), 1);
+        }
         counts.passages_truncated.add(usage.truncated as u64);
         counts.queries_truncated.add(u64::from(usage.query_truncated));
     }
@@ -320,11 +360,31 @@ impl SetScores {
     }
 }
 
-/// The candidates in their final order, cut, with their ranks.
-fn ranked(candidates: Vec<wire::Candidate>, outcomes: &[Outcome], cuts: &Cuts) -> Vec<Ranked> {
+/// What the span of a set says of its answer.
+fn told(answer: &RerankedContext, top_n: Option<usize>) -> telemetry::Reranked<'_> {
+    telemetry::Reranked {
+        model: &answer.model.id,
+        candidates: answer.usage.candidates,
+        top_n,
+        status: answer.status.as_str(),
+        reason: answer.reason.map(wire::Reason::as_str),
+        pairs: answer.usage.pairs,
+        tokens: answer.usage.tokens,
+        cache_hits: answer.usage.cache_hits,
+    }
+}
+
+/// The candidates in their final order, cut, with their ranks; and how far the first of them were moved,
+/// on average.
+fn ranked(
+    candidates: Vec<wire::Candidate>,
+    outcomes: &[Outcome],
+    cuts: &Cuts,
+) -> (Vec<Ranked>, Option<f64>) {
     let logits: Vec<Option<Logit>> = outcomes.iter().map(Outcome::logit).collect();
     let mut order = rank::order(&logits);
     rank::cut(&mut order, &logits, cuts);
+    let displacement = displacement(&order);
     let mut candidates: Vec<_> = candidates.into_iter().map(Some).collect();
     let results = order.into_iter().enumerate().filter_map(|(place, index)| {
         let candidate = candidates[index].take()?;
@@ -338,7 +398,14 @@ fn ranked(candidates: Vec<wire::Candidate>, outcomes: &[Outcome], cuts: &Cuts) -
         result.rank = place + 1;
         Some(result)
     });
-    results.collect()
+    (results.collect(), displacement)
+}
+
+/// Candidates come in the order of the first stage.
+fn displacement(order: &[usize]) -> Option<f64> {
+    let moved = order.iter().take(DISPLACED_MAX).enumerate();
+    let moved: Vec<usize> = moved.map(|(place, &index)| place.abs_diff(index)).collect();
+    (!moved.is_empty()).then(|| moved.iter().sum::<usize>() as f64 / moved.len() as f64)
 }
 
 fn context(assembler: &Assembler, results: &[Ranked]) -> Result<Context, AssembleError> {

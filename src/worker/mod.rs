@@ -39,8 +39,8 @@ use admission::Admission;
 use task::Task;
 
 use crate::engine::Scorer;
-use crate::stream::{RecordSink, RecordSource, SourceError};
-use crate::telemetry::Counts;
+use crate::stream::{Partition, RecordSink, RecordSource, SourceError};
+use crate::telemetry::{Counts, Tracer};
 
 /// Takes candidate sets from a source, answers them, and publishes the answers to a sink.
 pub struct Worker<S, K, E> {
@@ -70,9 +70,19 @@ impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
         settings: Settings,
     ) -> Self {
         let counts = Arc::clone(reranker.counts());
-        let sink = Arc::new(sink);
+        let (sink, group) = (Arc::new(sink), Arc::from(group));
+        counts.reads_for(&group);
         let task = Arc::new(Task::new(&sink, reranker, group, &settings));
         Self { source, sink, task, settings, counts }
+    }
+
+    /// Traces each set from its claim to its acknowledgement.
+    #[must_use]
+    pub fn with_tracer(mut self, tracer: Tracer) -> Self {
+        if let Some(task) = Arc::get_mut(&mut self.task) {
+            task.trace(tracer);
+        }
+        self
     }
 
     /// Works until `shutdown` is ready, then finishes what is begun, gives back what is not,
@@ -121,9 +131,13 @@ impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
                 Turn::Failed(error) => return Err(error),
             };
             self.counts.sets_claimed.add(1);
+            let Partition { topic, index } = &claimed.ack.position().partition;
+            self.counts.partitions.claimed(topic, *index, claimed.record.bytes());
             // Before anything is waited for, so that places are taken in the order of the claims.
             let place = self.task.place(&claimed);
-            let bytes = admission.bytes(admission::cost(&claimed.record));
+            let cost = admission::cost(&claimed.record);
+            let in_flight = self.counts.take_in(cost);
+            let bytes = admission.bytes(cost);
             let bytes = match turn(running, shutdown.as_mut(), bytes).await {
                 Turn::Ready(bytes) => bytes,
                 Turn::Shutdown => {
@@ -134,7 +148,7 @@ impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
             };
             let task = Arc::clone(&self.task);
             running.spawn(async move {
-                let _room = (set, bytes);
+                let _room = (set, bytes, in_flight);
                 task.run(claimed, place).await
             });
         }

@@ -2,12 +2,14 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Settings;
 use super::failure::{Disposition, Failure, Unanswered};
-use crate::stream::{AckHandle, Record, RecordSink};
-use crate::telemetry::Counts;
+use crate::stream::{AckHandle, Header, PublishError, Record, RecordSink};
+use crate::telemetry::names::{TRACEPARENT, TRACESTATE};
+use crate::telemetry::{Counts, SetSpan};
 
 /// How often an outage that goes on is told.
 const REMIND_INTERVAL: Duration = Duration::from_secs(30);
@@ -16,7 +18,9 @@ const REMIND_INTERVAL: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Publisher<K> {
     sink: Arc<K>,
-    topic: String,
+    topic: Arc<str>,
+    /// Whether records carry the identity of our span, rather than keep what they came with.
+    carries: bool,
     wait_min: Duration,
     wait_max: Duration,
     outage: Outage,
@@ -37,10 +41,16 @@ struct Told {
 // === impl Publisher ===
 
 impl<K: RecordSink> Publisher<K> {
-    pub(super) fn new(sink: Arc<K>, topic: &str, settings: &Settings, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(
+        sink: Arc<K>,
+        (topic, carries): (&str, bool),
+        settings: &Settings,
+        counts: Arc<Counts>,
+    ) -> Self {
         Self {
             sink,
-            topic: topic.to_owned(),
+            topic: topic.into(),
+            carries,
             wait_min: settings.retry_wait_min,
             wait_max: settings.retry_wait_max,
             outage: Outage::default(),
@@ -51,15 +61,39 @@ impl<K: RecordSink> Publisher<K> {
     /// Returns once `record` is acknowledged, or cannot be. An error is never retryable. Where
     /// `ack` says that the partition is going away, another worker will answer, and a publish that
     /// has failed is not tried again.
-    pub(super) async fn publish(&self, record: Record, ack: &AckHandle) -> Result<(), Unanswered> {
+    pub(super) async fn publish(
+        &self,
+        mut record: Record,
+        ack: &AckHandle,
+        span: &SetSpan,
+    ) -> Result<(), Unanswered> {
+        let bytes = record.value.as_ref().map_or(0, Bytes::len);
+        let sending = span.send(&self.topic, bytes, self.carries);
+        if let Some(headers) = sending.headers().filter(|_| self.carries) {
+            record.headers.retain(|h| h.name != TRACEPARENT && h.name != TRACESTATE);
+            record
+                .headers
+                .extend(headers.into_iter().map(|(name, value)| Header::text(name, value)));
+        }
+        let sent = self.try_long(record, ack).await;
+        match &sent {
+            Ok(attempts) => sending.end(*attempts, None),
+            Err(Unanswered { failure, attempts }) => sending.end(*attempts, Some(failure.code())),
+        }
+        sent.map(|_attempts| ())
+    }
+
+    /// Returns how often it was tried.
+    async fn try_long(&self, record: Record, ack: &AckHandle) -> Result<u32, Unanswered> {
         let mut wait = self.wait_min;
         let mut attempts = 0_u32;
         loop {
             attempts = attempts.saturating_add(1);
-            let Err(error) = self.sink.publish(&self.topic, record.clone(), ack.position()).await
-            else {
+            let sent = self.sink.publish(&self.topic, record.clone(), ack.position()).await;
+            self.count(sent.as_ref().err().map(PublishError::kind));
+            let Err(error) = sent else {
                 self.outage.over(&self.topic);
-                return Ok(());
+                return Ok(attempts);
             };
             let failure = Failure::Publish(error);
             if failure.disposition() != Disposition::Retry {
@@ -73,6 +107,12 @@ impl<K: RecordSink> Publisher<K> {
             // Half of the wait is jitter, so that the sets in flight do not all come back at once.
             tokio::time::sleep(wait.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
             wait = (wait * 2).min(self.wait_max);
+        }
+    }
+
+    fn count(&self, error: Option<&'static str>) {
+        if let Some(distributions) = self.counts.distributions() {
+            distributions.sent(&self.topic, error);
         }
     }
 }

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::breaker::{Breaker, Verdict};
 use super::failure::{Disposition, Failure, Unanswered};
@@ -9,19 +10,23 @@ use super::ordering::{Lanes, Ticket};
 use super::publisher::Publisher;
 use super::{Answered, Reranker, Settings, WorkerError};
 use crate::engine::Scorer;
-use crate::stream::{AckHandle, Claimed, Header, Position, PublishError, Record, RecordSink};
+use crate::stream::{
+    AckHandle, Claimed, Header, Partition, Position, PublishError, Record, RecordSink,
+};
+use crate::telemetry::{Counts, Received, SetSpan, Stage, Tracer};
 use crate::wire::{self, DeadLetter, Status, header};
 
 /// What every record in flight shares.
 pub(super) struct Task<K, E> {
     reranker: Arc<Reranker<E>>,
-    group: String,
+    group: Arc<str>,
     outputs: Publisher<K>,
     dead_letters: Publisher<K>,
     /// The worker is stopping: what was not begun goes back unread.
     stopping: Arc<AtomicBool>,
     lanes: Lanes,
     breaker: Mutex<Breaker>,
+    tracer: Tracer,
 }
 
 /// A record's place among those that are claimed.
@@ -38,21 +43,28 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
     pub(super) fn new(
         sink: &Arc<K>,
         reranker: Arc<Reranker<E>>,
-        group: &str,
+        group: Arc<str>,
         settings: &Settings,
     ) -> Self {
-        let publisher = |topic| {
+        let publisher = |topic: (&str, bool)| {
             Publisher::new(Arc::clone(sink), topic, settings, Arc::clone(reranker.counts()))
         };
         Self {
-            group: group.to_owned(),
-            outputs: publisher(&settings.output_topic),
-            dead_letters: publisher(&settings.dead_letter_topic),
+            group,
+            outputs: publisher((&settings.output_topic, true)),
+            // With the headers of its input, so that it can be put back as it was.
+            dead_letters: publisher((&settings.dead_letter_topic, false)),
             stopping: Arc::default(),
             lanes: Lanes::new(settings.ordering),
             breaker: Mutex::new(Breaker::new(settings.breaker, settings.sets_max)),
             reranker,
+            tracer: Tracer::default(),
         }
+    }
+
+    /// Traces what it does from now on.
+    pub(super) fn trace(&mut self, tracer: Tracer) {
+        self.tracer = tracer;
     }
 
     /// From now on, sets that are not begun go back unread: whoever takes over the partitions
@@ -70,12 +82,47 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
     /// One record's whole way. An error drops the handle unredeemed, so that nothing past the
     /// record is committed; but where the breaker trips, the record has its dead letter.
     pub(super) async fn run(&self, claimed: Claimed, place: Place) -> Result<(), WorkerError> {
+        let span = self.receive(&claimed);
+        let settled = span.within(self.settle(claimed, place, &span)).await;
+        span.end();
+        settled
+    }
+
+    fn receive(&self, Claimed { record, ack }: &Claimed) -> SetSpan {
+        let Position { partition, offset, .. } = ack.position();
+        let received = Received {
+            topic: &partition.topic,
+            partition: partition.index,
+            offset: *offset,
+            group: &self.group,
+            bytes: record.value.as_ref().map_or(0, Bytes::len),
+        };
+        let header = |name: &str| str::from_utf8(record.header(name)?).ok();
+        self.tracer.receive(&received, header)
+    }
+
+    async fn settle(
+        &self,
+        claimed: Claimed,
+        place: Place,
+        span: &SetSpan,
+    ) -> Result<(), WorkerError> {
+        let begun = Instant::now();
         let Claimed { record, ack } = claimed;
         let Place { mut ticket, number } = place;
-        let (settled, verdict) = match self.answer(&record, &ack, &mut ticket).await {
+        let answered = self.answer(&record, &ack, &mut ticket, span).await;
+        let error = answered.as_ref().err().map(|unanswered| unanswered.failure.code());
+        let (settled, verdict) = match answered {
             Ok(()) => (true, Verdict::Good),
-            Err(unanswered) => self.failed(record, &ack, &mut ticket, unanswered).await?,
+            Err(unanswered) => {
+                // What goes back unread is somebody else's to answer.
+                if unanswered.failure.disposition() != Disposition::Return {
+                    span.failed(unanswered.failure.code());
+                }
+                self.failed(record, (&ack, &mut ticket), unanswered, span).await?
+            }
         };
+        self.processed(&ack, error, begun);
         match settled {
             true => {
                 ack.published();
@@ -91,9 +138,9 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
     async fn failed(
         &self,
         record: Record,
-        ack: &AckHandle,
-        ticket: &mut Ticket,
+        (ack, ticket): (&AckHandle, &mut Ticket),
         unanswered: Unanswered,
+        span: &SetSpan,
     ) -> Result<(bool, Verdict), WorkerError> {
         let position = || ack.position().to_string();
         let Unanswered { failure, .. } = &unanswered;
@@ -107,7 +154,8 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
             }
         }
         let verdict = failure.verdict();
-        let Err(Unanswered { failure, .. }) = self.bury(record, ack, ticket, &unanswered).await
+        let Err(Unanswered { failure, .. }) =
+            self.bury(record, (ack, ticket), &unanswered, span).await
         else {
             return Ok((true, verdict));
         };
@@ -128,21 +176,27 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         record: &Record,
         ack: &AckHandle,
         ticket: &mut Ticket,
+        span: &SetSpan,
     ) -> Result<(), Unanswered> {
         ticket.begin()?;
         let limits = self.reranker.limits();
-        let now = self.reranker.now();
+        let (now, begun) = (self.reranker.now(), Instant::now());
         let mut set = wire::decode(record.value.as_deref(), limits).map_err(Failure::Decode)?;
         let deadline = record.header(header::DEADLINE).map(|value| wire::decode_deadline(value));
         set.expire_by(deadline.transpose().map_err(Failure::Decode)?);
+        self.stage(Stage::Decode, begun);
         let (stopping, revoked) = (Arc::clone(&self.stopping), ack.revoked());
         let is_set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
         let wanted = Box::new(move || !is_set(&stopping) && !is_set(&revoked));
-        let Answered { value, status } =
-            self.reranker.answer(set, wanted, now).await.map_err(Failure::Answer)?;
+        let answered = self.reranker.answer_within(span, set, wanted, now).await;
+        let Answered { value, status, tokens } = answered.map_err(Failure::Answer)?;
+        let Partition { topic, index } = &ack.position().partition;
+        self.counts().partitions.read(topic, *index, tokens);
         let output = output(record, ack.position(), value);
         ticket.turn().await?;
-        self.outputs.publish(output, ack).await?;
+        let begun = Instant::now();
+        self.outputs.publish(output, ack, span).await?;
+        self.stage(Stage::Publish, begun);
         self.count(status);
         Ok(())
     }
@@ -153,9 +207,9 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
     async fn bury(
         &self,
         mut record: Record,
-        ack: &AckHandle,
-        ticket: &mut Ticket,
+        (ack, ticket): (&AckHandle, &mut Ticket),
         unanswered: &Unanswered,
+        span: &SetSpan,
     ) -> Result<(), Unanswered> {
         let Unanswered { failure, attempts } = unanswered;
         let position = ack.position();
@@ -179,7 +233,7 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         // Retention counts from when it was set aside, not from when it was sent.
         record.timestamp_ms = None;
         ticket.turn().await?;
-        let buried = self.dead_letters.publish(record.clone(), ack).await;
+        let buried = self.dead_letters.publish(record.clone(), ack, span).await;
         match buried {
             Err(Unanswered {
                 failure: Failure::Publish(PublishError::Refused { reason, .. }),
@@ -188,11 +242,12 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
                 let bytes = record.value.take().map_or(0, |value| value.len());
                 tracing::warn!(%position, bytes, reason, "dead letter goes without its value");
                 record.headers.push(Header::text(header::DLQ_VALUE_BYTES, bytes.to_string()));
-                self.dead_letters.publish(record, ack).await?;
+                self.dead_letters.publish(record, ack, span).await?;
             }
             buried => buried?,
         }
-        self.reranker.counts().dead_letters.add(1);
+        self.counts().dead_letters.add(1);
+        self.counts().dead_letter_codes.add(code, 1);
         Ok(())
     }
 
@@ -200,8 +255,25 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         change(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn counts(&self) -> &Counts {
+        self.reranker.counts()
+    }
+
+    fn stage(&self, stage: Stage, begun: Instant) {
+        if let Some(distributions) = self.counts().distributions() {
+            distributions.stage(stage, begun.elapsed());
+        }
+    }
+
+    fn processed(&self, ack: &AckHandle, error: Option<&'static str>, begun: Instant) {
+        if let Some(distributions) = self.counts().distributions() {
+            let topic = &ack.position().partition.topic;
+            distributions.processed(topic, &self.group, error, begun.elapsed());
+        }
+    }
+
     fn count(&self, status: Status) {
-        let counts = self.reranker.counts();
+        let counts = self.counts();
         counts.sets_published.add(1);
         match status {
             Status::Reranked => {}

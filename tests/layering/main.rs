@@ -85,7 +85,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli", ""]),
     ("flate2", &["cli"]),
     ("fs4", &["hub"]),
-    ("ureq", &["hub"]),
+    ("ureq", &["hub", "telemetry::http", "telemetry::otlp"]),
+    ("opentelemetry", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry", "engine::dispatcher_span_tests"]),
+    ("opentelemetry_appender_tracing", &["telemetry::logs"]),
+    ("opentelemetry_http", &["telemetry::http"]),
+    ("opentelemetry_otlp", &["telemetry::otlp"]),
+    ("opentelemetry_prometheus", &["telemetry::prometheus"]),
+    ("prometheus", &["telemetry::prometheus"]),
     ("anyhow", &[""]),
 ];
 
@@ -203,6 +210,8 @@ fn offending_sources_are_reported() {
             "crate tokio",
         ),
         ("cli/run.rs", "fn f() -> anyhow::Result<()> {}", "crate anyhow::Result"),
+        ("worker/task.rs", "use opentelemetry::trace::Tracer;", "crate opentelemetry::trace"),
+        ("rank.rs", "use crate::telemetry::Counts;", "room telemetry"),
         ("attic/mod.rs", "", "has no rule"),
     ];
     for (file, source, expected) in cases {

@@ -10,4 +10,6 @@ mod hasty;
 mod ordering;
 mod rebalance;
 mod seeds;
+mod spans;
 mod stage;
+mod telling;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossrank::engine::{EngineError, ModelIdentity, PairScore, ScoreRequest, Scorer, SetScores};
 use crossrank::rank::Cuts;
 use crossrank::stream::{LocalBroker, Record, RecordSink, RecordSource, StoredRecord};
-use crossrank::telemetry::Counts;
+use crossrank::telemetry::{Counts, Telemetry, Tracer};
 use crossrank::wire::{Limits, Results};
 use crossrank::worker::{
     AnswerSettings, BreakerSettings, Deadlines, OutputOrder, Reranker, Settings, Worker,
@@ -109,9 +109,31 @@ impl Running {
         reranker: Reranker<TestScorer>,
         settings: Settings,
     ) -> Self {
+        Self::traced((source, sink), reranker, settings, Tracer::default())
+    }
+
+    /// As [`Self::start`]; `telemetry` is told of it.
+    pub(crate) fn telling(
+        broker: &LocalBroker,
+        scorer: TestScorer,
+        settings: Settings,
+        telemetry: &Telemetry,
+    ) -> Self {
+        let reranker = reranker(scorer);
+        telemetry.collect(reranker.counts());
+        let ends = (broker.source(GROUP, INPUT), broker.sink().record_bytes_max(200_000));
+        Self::traced(ends, reranker, settings, telemetry.tracer())
+    }
+
+    fn traced<S: RecordSource + 'static, K: RecordSink>(
+        (source, sink): (S, K),
+        reranker: Reranker<TestScorer>,
+        settings: Settings,
+        tracer: Tracer,
+    ) -> Self {
         let counts = Arc::clone(reranker.counts());
         let reranker = Arc::new(reranker);
-        let worker = Worker::new(source, sink, reranker, GROUP, settings);
+        let worker = Worker::new(source, sink, reranker, GROUP, settings).with_tracer(tracer);
         let (stop, stopped) = oneshot::channel::<()>();
         let worker = tokio::spawn(worker.run(async move {
             // A test that drops the sender wants the worker stopped too.

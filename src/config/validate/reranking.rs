@@ -177,7 +177,7 @@ fn template(check: &mut Check<'_>, source: &str) {
 }
 
 pub(super) fn telemetry(check: &mut Check<'_>) -> telemetry::Settings {
-    let log = &check.raw.values.log;
+    let (log, told) = (&check.raw.values.log, &check.raw.values.telemetry);
     if let Err(error) = telemetry::check_filter(&log.filter) {
         let remedy = "write a level, then targets with theirs: info,crossrank::kafka=debug";
         check.problem("log.filter", error.to_string(), remedy);
@@ -188,6 +188,14 @@ pub(super) fn telemetry(check: &mut Check<'_>) -> telemetry::Settings {
             raw::LogFormat::Auto => telemetry::LogFormat::Auto,
             raw::LogFormat::Text => telemetry::LogFormat::Text,
             raw::LogFormat::Json => telemetry::LogFormat::Json,
+        },
+        otlp: told.otlp,
+        spans: telemetry::SpanSettings {
+            parent: match told.parent {
+                raw::Parent::Parent => telemetry::Parent::Child,
+                raw::Parent::Link => telemetry::Parent::Link,
+            },
+            texts: told.texts,
         },
     }
 }

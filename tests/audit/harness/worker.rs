@@ -87,7 +87,12 @@ impl Role {
     /// Works until SIGTERM.
     pub(crate) fn play(&self) {
         let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
-        let logs = telemetry::Settings { filter, format: LogFormat::Text };
+        let logs = telemetry::Settings {
+            filter,
+            format: LogFormat::Text,
+            otlp: false,
+            spans: Default::default(),
+        };
         telemetry::init(&logs).expect("logs");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
