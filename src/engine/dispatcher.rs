@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select_biased};
@@ -6,6 +7,7 @@ use super::key::Keyed;
 use super::replica::Event;
 use super::schedule::{Schedule, Sizes};
 use super::tokenizers::Part;
+use crate::telemetry::Pulse;
 
 /// The dispatcher's ends of the channels.
 pub(super) struct Channels {
@@ -23,6 +25,7 @@ pub(super) struct Dispatcher {
     schedule: Schedule,
     /// The tokenizers are gone: finish what is open, then end.
     closing: bool,
+    pulse: Arc<Pulse>,
 }
 
 /// What the dispatcher waits for.
@@ -42,19 +45,22 @@ enum Turn {
 // === impl Dispatcher ===
 
 impl Dispatcher {
-    pub(super) fn new(channels: Channels, sizes: Sizes) -> Self {
-        Self { channels, schedule: Schedule::new(sizes, Instant::now()), closing: false }
+    pub(super) fn new(channels: Channels, sizes: Sizes, pulse: Arc<Pulse>) -> Self {
+        Self { channels, schedule: Schedule::new(sizes, Instant::now()), closing: false, pulse }
     }
 
     /// The dispatcher thread, whole. Returns once the engine is dropped and nothing is open, or
     /// a replica is lost; every set that is open then is answered with the reason.
     pub(super) fn run(mut self) {
         while !(self.closing && self.schedule.is_empty()) {
+            self.pulse.beat();
+            self.pulse.owed(self.schedule.is_ahead());
             let turn = self.turn();
             let now = Instant::now();
             match turn {
                 Turn::Part(part) => self.schedule.arrived(part, now),
                 Turn::Scored { members, logits, took } => {
+                    self.pulse.answered();
                     self.schedule.scored(members, &logits, took, now);
                 }
                 Turn::Lost(reason) => return self.schedule.fail(&reason),

@@ -20,6 +20,7 @@ mod reader;
 mod rebalance;
 mod rebuild;
 mod settings;
+mod showing;
 mod sink;
 mod source;
 mod statistics;

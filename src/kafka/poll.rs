@@ -17,6 +17,7 @@ use super::error::Meaning;
 use super::hand_out::{CLAIMS_MAX, UNSETTLED_MAX};
 use super::outage::Outage;
 use super::rebalance::Rebalances;
+use super::showing::Showing;
 use super::source::Bell;
 use super::transactions::Transactions;
 use super::watch::Watch;
@@ -40,6 +41,7 @@ pub(super) struct PollThread {
     pub(super) closing: Option<Closing>,
     pub(super) outage: Outage,
     pub(super) watch: Watch,
+    pub(super) showing: Showing,
     /// Consumers that were replaced.
     pub(super) left: Vec<Arc<BaseConsumer<Context>>>,
     missing_since: Option<Instant>,
@@ -139,6 +141,7 @@ impl PollThread {
             topic: settings.input_topic.as_str().into(),
             partitions,
             watch,
+            showing: Showing::default(),
             consumer: Arc::new(consumer),
             _ending: ending,
         }
@@ -166,6 +169,7 @@ impl PollThread {
         self.advance_rebalance()?;
         self.commit_if_due()?;
         self.hand_out()?;
+        self.show();
         self.advance_closing()
     }
 
@@ -232,7 +236,10 @@ impl PollThread {
                 }
             }
             Event::Failed(code, reason) => self.take_failure(code, &reason)?,
-            Event::Statistics(heard) => self.watch.heard(heard),
+            Event::Statistics(heard) => {
+                self.showing.heard(heard.as_ref());
+                self.watch.heard(heard);
+            }
         }
         Ok(())
     }

@@ -18,6 +18,30 @@ pub(super) struct Heard {
     pub(super) brokers: usize,
     /// Partitions that it should read and cannot, as things are.
     pub(super) astray: Vec<Astray>,
+    /// What it knows of the offsets of partitions that it reads.
+    pub(super) known: Vec<(Partition, Known)>,
+    /// Whether its group has it as a member, with nothing left to be assigned. `None` without a group.
+    pub(super) member: Option<Member>,
+}
+
+/// Offsets of a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Where it ends, for readers of committed records.
+    pub(super) end: Option<i64>,
+    /// What the group had committed when it was assigned, or has since.
+    pub(super) committed: Option<i64>,
+}
+
+/// What a consumer is to its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Member {
+    /// It has no connection to the group's coordinator.
+    Apart,
+    /// It joins, or takes part in a rebalance.
+    Joining,
+    /// It has what is assigned to it, which may be nothing.
+    Settled,
 }
 
 /// A partition that is not read from the broker that leads it.
@@ -34,6 +58,14 @@ pub(super) struct Astray {
 struct Statistics {
     brokers: Values<Broker>,
     topics: Values<Topic>,
+    #[serde(default)]
+    cgrp: Option<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    state: String,
+    join_state: String,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +97,11 @@ struct State {
     desired: bool,
     fetch_state: String,
     next_offset: i64,
+    // Negative where they are not known.
+    #[serde(default = "unknown")]
+    ls_offset: i64,
+    #[serde(default = "unknown")]
+    committed_offset: i64,
 }
 
 /// The values of an object, also where two have the same key: a broker that was let go stays until
@@ -81,7 +118,7 @@ pub(super) fn read(json: &[u8], follows_replicas: bool) -> Option<Heard> {
     let up = |broker: &&Broker| broker.state == "UP";
     let brokers: Vec<&Broker> = statistics.brokers.0.iter().filter(real).filter(up).collect();
     let held: HashSet<&Held> = brokers.iter().flat_map(|broker| &broker.toppars.0).collect();
-    let mut astray = Vec::new();
+    let (mut astray, mut known) = (Vec::new(), Vec::new());
     for topic in &statistics.topics.0 {
         for state in topic.partitions.0.iter().filter(|state| state.desired) {
             let here = Held { topic: topic.topic.clone(), partition: state.partition };
@@ -95,13 +132,25 @@ pub(super) fn read(json: &[u8], follows_replicas: bool) -> Option<Heard> {
                 // Not read, and not to be.
                 _ => false,
             };
+            let partition = Partition { topic: here.topic.into(), index: state.partition };
+            let offset = |offset: i64| (offset >= 0).then_some(offset);
+            let (end, committed) = (offset(state.ls_offset), offset(state.committed_offset));
+            known.push((partition.clone(), Known { end, committed }));
             if is_astray {
-                let partition = Partition { topic: here.topic.into(), index: state.partition };
                 astray.push(Astray { partition, next: state.next_offset });
             }
         }
     }
-    Some(Heard { brokers: brokers.len(), astray })
+    let member = statistics.cgrp.map(|group| match (&*group.state, &*group.join_state) {
+        ("up", "steady") => Member::Settled,
+        ("up", _) => Member::Joining,
+        _ => Member::Apart,
+    });
+    Some(Heard { brokers: brokers.len(), astray, known, member })
+}
+
+fn unknown() -> i64 {
+    -1
 }
 
 // === impl Values ===
@@ -180,7 +229,36 @@ mod tests {
             broker("e", "logical", "UP", &[]),
             broker("f", "internal", "UP", &[]),
         ];
-        assert_eq!(statistics(&brokers, &[]), Some(Heard { brokers: 2, astray: Vec::new() }));
+        assert_eq!(statistics(&brokers, &[]), Some(Heard { brokers: 2, ..Heard::default() }));
+    }
+
+    #[test]
+    fn offsets_are_told_as_far_as_they_are_known() {
+        let state = |index: i32, end: i64, committed: i64| {
+            let state = partition(index, 1, 1, "active");
+            let more = format!(r#""ls_offset": {end}, "committed_offset": {committed}, "next"#);
+            state.replacen(r#""next"#, &more, 1)
+        };
+        let partitions = [state(0, 25, 7), state(1, -1001, -1001), partition(2, 1, 1, "active")];
+        let heard = statistics(&[], &partitions).unwrap();
+        let known: Vec<Known> = heard.known.iter().map(|(_, known)| *known).collect();
+        assert_eq!(known[0], Known { end: Some(25), committed: Some(7) });
+        assert_eq!(known[1..], [Known::default(); 2]);
+    }
+
+    #[test]
+    fn a_member_is_settled_once_its_group_is_steady() {
+        for (state, join_state, member) in [
+            ("up", "steady", Member::Settled),
+            ("up", "wait-sync", Member::Joining),
+            ("wait-broker-transport", "steady", Member::Apart),
+        ] {
+            let group =
+                format!(r#""cgrp": {{"state": "{state}", "join_state": "{join_state}"}}, "tx""#);
+            let json = json(&[], &[]).replace(r#""tx""#, &group);
+            assert_eq!(read(json.as_bytes(), false).unwrap().member, Some(member));
+        }
+        assert_eq!(statistics(&[], &[]).unwrap().member, None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::statistics::Heard;
 use super::watchdog::{Goal, Limits, Seen, Sign, Verdict, Watchdog};
 use crate::stream::Partition;
-use crate::telemetry::Counts;
+use crate::telemetry::{Board, Counts};
 
 /// How long a fresh client may take to reach the cluster.
 const PROBE_MAX: Duration = Duration::from_secs(5);
@@ -74,6 +74,10 @@ impl Watch {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(super) fn board(&self) -> &Board {
+        &self.counts.board
     }
 
     /// Takes what the statistics of the client say.

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::board::Board;
+
 /// One number that only grows.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
@@ -12,6 +14,8 @@ macro_rules! counts {
         #[derive(Debug, Default)]
         pub struct Counts {
             $($(#[$doc])+ pub $name: Count,)+
+            /// What people and probes are shown beside these numbers.
+            pub board: Board,
         }
 
         /// The counts at one moment.

@@ -9,6 +9,7 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, filter};
 
+use super::board::Notices;
 use super::json::JsonLines;
 use super::settings::{LogFormat, Settings};
 
@@ -53,10 +54,24 @@ struct Stderr {
 /// # Errors
 /// Where the filter is not valid, or logs are set up already.
 pub fn init(settings: &Settings) -> Result<Logs, Error> {
+    init_with(settings, Notices::default())
+}
+
+/// As [`init`]; warnings and errors go to `notices` too.
+///
+/// # Errors
+/// As for [`init`].
+pub fn init_with(settings: &Settings, notices: Notices) -> Result<Logs, Error> {
     let filter = parsed(&settings.filter)?;
     let stderr = Stderr::default();
     let lines = lines(settings.format, io::stderr().is_terminal(), stderr.clone());
-    Registry::default().with(lines.with_filter(filter)).try_init().map_err(Error::Installed)?;
+    // What the filter leaves out of the log is not worth a notice either.
+    let noticed = notices.with_filter(LevelFilter::WARN).with_filter(parsed(&settings.filter)?);
+    Registry::default()
+        .with(lines.with_filter(filter))
+        .with(noticed)
+        .try_init()
+        .map_err(Error::Installed)?;
     Ok(Logs(stderr))
 }
 

@@ -5,10 +5,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::deadline::{Deadlines, Expiry, LatePolicy};
+use super::shown::Before;
 use crate::context::{AssembleError, Assembler, Passage};
 use crate::engine::{EngineError, PairError, PairScore, ScoreRequest, Scorer, SetScores, Windows};
 use crate::rank::{self, Cuts, Logit};
-use crate::telemetry::Counts;
+use crate::telemetry::board::SetShown;
+use crate::telemetry::{Counts, Stage};
 use crate::wire::{
     self, CandidateSet, Context, Duplicate, Limits, Model, Ranked, Reason, RerankedContext,
     Results, Status, TimingMs, Usage,
@@ -38,12 +40,14 @@ pub struct Reranker<E> {
 }
 
 /// An answer, encoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
     /// The value of the output record.
     pub value: Vec<u8>,
     /// How much of the set was scored.
     pub status: Status,
+    /// What people are shown of it, where somebody looks.
+    pub shown: Option<Box<SetShown>>,
 }
 
 /// Why a set has no answer.
@@ -130,6 +134,8 @@ impl<E: Scorer> Reranker<E> {
         let received = Instant::now();
         let expiry = set.expires_at.map(|at| Expiry::new(at, now, received));
         let unscored = self.unscored(&set, expiry.as_ref());
+        let board = &self.counts.board;
+        let before = board.wants_set().map(|texts| Before::of(&set, texts));
         let passages: Vec<String> = set
             .candidates
             .iter()
@@ -143,8 +149,12 @@ impl<E: Scorer> Reranker<E> {
             let deadline = expiry.and_then(|expiry| expiry.deadline(&self.settings.deadlines));
             let query = set.query.clone();
             let request = ScoreRequest { query, passages, deadline, wanted };
-            self.scorer.score(request).await.map_err(AnswerError::Engine)?
+            let scores = self.scorer.score(request).await.map_err(AnswerError::Engine)?;
+            board.took(Stage::Queue, scores.queue);
+            board.took(Stage::Score, scores.score);
+            scores
         };
+        let scored = Instant::now();
         let mut pairs = scores.pairs.iter();
         let outcomes: Vec<Outcome> = unscored
             .into_iter()
@@ -157,7 +167,10 @@ impl<E: Scorer> Reranker<E> {
         let answer = self.assemble(set, &outcomes, &scores, received)?;
         self.count(&answer);
         self.count_late(answer.status, &outcomes, expiry);
-        Ok(Answered { value: wire::encode(&answer), status: answer.status })
+        let shown = before.map(|before| before.answered(&answer));
+        let value = wire::encode(&answer);
+        board.took(Stage::Assemble, scored.elapsed());
+        Ok(Answered { value, status: answer.status, shown })
     }
 
     /// Why each candidate will not be scored; `None` where it will.
@@ -335,7 +348,7 @@ fn ranked(candidates: Vec<wire::Candidate>, outcomes: &[Outcome], cuts: &Cuts) -
             }
             Outcome::Unscored(reason) => Ranked::unscored(candidate, *reason),
         };
-        result.rank = place + 1;
+        (result.rank, result.first) = (place + 1, index + 1);
         Some(result)
     });
     results.collect()

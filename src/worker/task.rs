@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::breaker::{Breaker, Verdict};
 use super::failure::{Disposition, Failure, Unanswered};
@@ -10,6 +11,8 @@ use super::publisher::Publisher;
 use super::{Answered, Reranker, Settings, WorkerError};
 use crate::engine::Scorer;
 use crate::stream::{AckHandle, Claimed, Header, Position, PublishError, Record, RecordSink};
+use crate::telemetry::Stage;
+use crate::telemetry::board::SetShown;
 use crate::wire::{self, DeadLetter, Status, header};
 
 /// What every record in flight shares.
@@ -30,6 +33,7 @@ pub(super) struct Place {
     ticket: Ticket,
     /// To the breaker.
     number: u64,
+    claimed: Instant,
 }
 
 // === impl Task ===
@@ -64,15 +68,15 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
     /// Takes the record's place. To be called in the order of the claims.
     pub(super) fn place(&self, claimed: &Claimed) -> Place {
         let number = self.with_breaker(Breaker::claimed);
-        Place { ticket: self.lanes.ticket(claimed), number }
+        Place { ticket: self.lanes.ticket(claimed), number, claimed: Instant::now() }
     }
 
     /// One record's whole way. An error drops the handle unredeemed, so that nothing past the
     /// record is committed; but where the breaker trips, the record has its dead letter.
     pub(super) async fn run(&self, claimed: Claimed, place: Place) -> Result<(), WorkerError> {
         let Claimed { record, ack } = claimed;
-        let Place { mut ticket, number } = place;
-        let (settled, verdict) = match self.answer(&record, &ack, &mut ticket).await {
+        let Place { mut ticket, number, claimed } = place;
+        let (settled, verdict) = match self.answer(&record, &ack, &mut ticket, claimed).await {
             Ok(()) => (true, Verdict::Good),
             Err(unanswered) => self.failed(record, &ack, &mut ticket, unanswered).await?,
         };
@@ -128,22 +132,32 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         record: &Record,
         ack: &AckHandle,
         ticket: &mut Ticket,
+        claimed: Instant,
     ) -> Result<(), Unanswered> {
         ticket.begin()?;
+        let begun = Instant::now();
         let limits = self.reranker.limits();
         let now = self.reranker.now();
         let mut set = wire::decode(record.value.as_deref(), limits).map_err(Failure::Decode)?;
         let deadline = record.header(header::DEADLINE).map(|value| wire::decode_deadline(value));
         set.expire_by(deadline.transpose().map_err(Failure::Decode)?);
+        let board = &self.reranker.counts().board;
+        board.took(Stage::Decode, begun.elapsed());
         let (stopping, revoked) = (Arc::clone(&self.stopping), ack.revoked());
         let is_set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
         let wanted = Box::new(move || !is_set(&stopping) && !is_set(&revoked));
-        let Answered { value, status } =
+        let Answered { value, status, shown } =
             self.reranker.answer(set, wanted, now).await.map_err(Failure::Answer)?;
         let output = output(record, ack.position(), value);
         ticket.turn().await?;
+        let answered = Instant::now();
         self.outputs.publish(output, ack).await?;
+        board.took(Stage::Publish, answered.elapsed());
+        board.answered_after(claimed.elapsed());
         self.count(status);
+        if let Some(shown) = shown {
+            board.show_set(placed(shown, ack.position(), claimed));
+        }
         Ok(())
     }
 
@@ -192,7 +206,9 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
             }
             buried => buried?,
         }
-        self.reranker.counts().dead_letters.add(1);
+        let counts = self.reranker.counts();
+        counts.dead_letters.add(1);
+        counts.board.show_dead_letter(position, code, &message);
         Ok(())
     }
 
@@ -217,4 +233,12 @@ fn output(input: &Record, position: &Position, value: Vec<u8>) -> Record {
     headers.retain(|h| !header::is_written_by_us(&h.name));
     headers.push(Header::text(header::SOURCE, position.to_string()));
     Record { key: input.key.clone(), value: Some(Bytes::from(value)), headers, timestamp_ms: None }
+}
+
+/// What people are shown of a set, with where it came from and how long it took.
+fn placed(mut shown: Box<SetShown>, position: &Position, claimed: Instant) -> Box<SetShown> {
+    shown.topic = position.partition.topic.to_string();
+    (shown.partition, shown.offset) = (position.partition.index, position.offset);
+    shown.took_ms = claimed.elapsed().as_secs_f64() * 1000.0;
+    shown
 }
