@@ -5,9 +5,11 @@ use clap::Args;
 
 use super::signals::Shutdown;
 use super::{CliError, ConfigArguments, ModelArguments, start};
-use crate::engine::Engine;
+use crate::admin::{Admin, Sources};
+use crate::engine::{Engine, Scorer};
 use crate::kafka::{self, Delivery, KafkaSink, KafkaSource, TransactionSink};
-use crate::telemetry::{self, Counts, Logs};
+use crate::telemetry::board::{Board, ModelShown};
+use crate::telemetry::{self, Counts, Logs, Notices};
 use crate::worker::{Worker, WorkerError};
 
 /// How often a worker says what it did.
@@ -43,13 +45,25 @@ enum Connected {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
-    let config = arguments.config.load(&arguments.model)?.worker()?;
-    let logs = telemetry::init(&config.reranking.telemetry).map_err(CliError::Telemetry)?;
+    let raw = arguments.config.load(&arguments.model)?;
+    let config = raw.worker()?;
+    let notices = Notices::default();
+    let logs = telemetry::init_with(&config.reranking.telemetry, notices.clone());
+    let logs = logs.map_err(CliError::Telemetry)?;
+    // Before the model is loaded: a worker that starts is alive, and says what it waits for.
+    let (counts, _admin) = match &config.admin {
+        None => (Arc::default(), None),
+        Some(settings) => {
+            let (counts, keeper) = Board::kept(settings.texts, &notices);
+            let sources = Sources { config: raw.effective(), metrics: None };
+            let admin = Admin::start(settings, keeper, sources).map_err(CliError::Admin)?;
+            (counts, Some(admin))
+        }
+    };
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     let mut shutdown = Shutdown::listen().map_err(CliError::Signals)?;
-    let counts = Arc::new(Counts::default());
     // Load, verify and warm the model before joining the group: a member that cannot score yet
     // would hold partitions for nothing.
     let worker = tokio::select! {
@@ -89,6 +103,7 @@ async fn connect(
     let group = config.kafka.group.clone();
     let (reranker, _) = start::reranker(config.reranking, Arc::clone(&counts), logs).await?;
     let reranker = Arc::new(reranker);
+    counts.board.model_is_warm(shown(reranker.scorer()), reranker.scorer().pulse());
     // Reaching the cluster blocks until it answers or the time is up.
     let settings = config.kafka;
     let topics = [
@@ -120,6 +135,20 @@ async fn connect(
             AnyWorker::ExactlyOnce(Worker::new(source, sink, reranker, &group, config.worker))
         }
     })
+}
+
+/// The model, as people are shown it.
+fn shown(engine: &Engine) -> ModelShown {
+    let model = engine.model().clone();
+    ModelShown {
+        id: model.id,
+        revision: model.revision,
+        label: model.label,
+        precision: model.precision,
+        backend: model.backend,
+        device: engine.device().name().to_owned(),
+        replicas: engine.replicas(),
+    }
 }
 
 // === impl AnyWorker ===

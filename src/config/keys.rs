@@ -134,6 +134,11 @@ pub(super) const KEYS: &[Key] = &[
     key("worker.breaker_run_max", Kind::Whole(0, COUNT)),
     key("worker.breaker_share_max", Kind::Fraction),
     key("worker.breaker_window", Kind::Whole(1, 1_000_000)),
+    key("admin.enabled", Kind::Toggle),
+    key("admin.address", Kind::Text),
+    key("admin.token", Kind::Secret),
+    key("admin.token_file", Kind::Text),
+    key("admin.texts", Kind::Toggle),
     key("log.filter", Kind::Text),
     key("log.format", Kind::Choice(&["auto", "text", "json"])),
 ];
