@@ -25,7 +25,7 @@ pub enum Stage {
 
 /// Durations of every stage, and of a record's whole way. Adding to it never waits.
 #[derive(Debug, Default)]
-pub struct Stages {
+pub(super) struct Stages {
     each: [Durations; Stage::ALL.len()],
     whole: Durations,
 }
