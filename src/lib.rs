@@ -15,9 +15,11 @@
 //! | [`kafka`] | the only room that names rdkafka |
 //! | [`worker`] | a record's way from claim to commit |
 //! | [`config`] | files, environment and flags → one checked [`config::Config`] |
-//! | [`telemetry`] | logs, counts, and what of them leaves the process |
+//! | [`telemetry`] | logs, counts, what a worker knows about itself, and what of it leaves the process |
+//! | [`admin`] | what probes and people ask a running worker |
 //! | [`cli`] | one file per subcommand |
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod context;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::{CliError, ConfigArguments, ModelArguments, start};
+use crate::admin;
 use crate::config::{self, Config};
 use crate::engine::Scorer;
 use crate::kafka::{self, ClusterReport};
@@ -31,13 +32,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
         print("# configuration: good for use without Kafka; kafka.brokers is not set\n")?;
         return print(&engine(reranking, &logs).await?);
     }
-    let Config { reranking, kafka, worker, warnings } = raw.worker()?;
+    let Config { reranking, kafka, worker, admin, warnings } = raw.worker()?;
     let logs = telemetry::init(&reranking.telemetry).map_err(CliError::Telemetry)?;
     print(&raw.effective())?;
     for warning in &warnings {
         print(&format!("# warning: {warning}\n"))?;
     }
     print("# configuration: good\n")?;
+    print(&described(admin.as_ref()))?;
     if arguments.offline {
         return print(&engine(reranking, &logs).await?);
     }
@@ -87,6 +89,15 @@ async fn cluster(settings: kafka::Settings, worker: worker::Settings) -> Result<
     });
     let report = probe.await.map_err(|error| CliError::Panicked { reason: error.to_string() })?;
     Ok(describe(&report.map_err(CliError::Kafka)?))
+}
+
+fn described(admin: Option<&admin::Settings>) -> String {
+    let Some(admin) = admin else { return "# admin port: off, by admin.enabled\n".to_owned() };
+    let who = match admin.token {
+        Some(_) => "for who has the token; /livez and /readyz for everybody",
+        None => "for this machine, without a token",
+    };
+    format!("# admin port: http://{}/, {who}\n", admin.address)
 }
 
 fn describe(report: &ClusterReport) -> String {

@@ -6,7 +6,7 @@ use crossrank_model::{QuantizeError, TokenizerError};
 
 use super::replay::ReplayError;
 use super::rerank::BadLine;
-use crate::{config, context, engine, hub, kafka, telemetry, worker};
+use crate::{admin, config, context, engine, hub, kafka, telemetry, worker};
 
 /// Why a subcommand ended early. [`CliError::exit_code`] tells usage from failure.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,9 @@ pub enum CliError {
     /// The model does not give the scores that it should.
     #[error("the model is not served")]
     Proof(#[source] hub::ProofError),
+    /// The admin port cannot be opened.
+    #[error("cannot open the admin port")]
+    Admin(#[source] admin::StartError),
     /// The engine did not start.
     #[error("cannot start the engine")]
     Engine(#[source] engine::StartError),

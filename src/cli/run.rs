@@ -5,10 +5,13 @@ use clap::Args;
 
 use super::signals::Shutdown;
 use super::{CliError, ConfigArguments, ModelArguments, start};
-use crate::config::Config;
-use crate::engine::Engine;
+use crate::admin::{Admin, Metrics, Sources};
+use crate::config::{Config, Raw};
+use crate::engine::{Engine, Scorer};
+use crate::error_text;
 use crate::kafka::{self, Delivery, KafkaSink, KafkaSource, TransactionSink};
-use crate::telemetry::{self, Counts, Logs, Telemetry, Tracer};
+use crate::telemetry::board::{Board, ModelShown};
+use crate::telemetry::{self, Counts, Logs, Notices, Prometheus, Telemetry, Tracer};
 use crate::worker::{Worker, WorkerError};
 
 /// How often a worker says what it did.
@@ -47,10 +50,12 @@ enum Connected {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
-    let config = arguments.config.load(&arguments.model)?.worker()?;
-    let (logs, telemetry) =
-        telemetry::start(&config.reranking.telemetry, false).map_err(CliError::Telemetry)?;
-    let outcome = work(config, &logs, &telemetry).await;
+    let raw = arguments.config.load(&arguments.model)?;
+    let config = raw.worker()?;
+    let (settings, notices) = (&config.reranking.telemetry, Notices::default());
+    let (logs, telemetry) = telemetry::start(settings, config.admin.is_some(), notices.clone())
+        .map_err(CliError::Telemetry)?;
+    let outcome = observed(config, &raw, &notices, (&logs, &telemetry)).await;
     // After the last commit: what is told must never hold up what is done.
     let told = tokio::task::spawn_blocking(move || telemetry.shut_down());
     if tokio::time::timeout(TELEMETRY_FLUSH_MAX, told).await.is_err() {
@@ -59,17 +64,42 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     outcome
 }
 
-async fn work(config: Config, logs: &Logs, telemetry: &Telemetry) -> Result<(), CliError> {
+/// Answers probes and people while it works.
+async fn observed(
+    config: Config,
+    raw: &Raw,
+    notices: &Notices,
+    (logs, telemetry): (&Logs, &Telemetry),
+) -> Result<(), CliError> {
+    // Before the model is loaded: a worker that starts is alive, and says what it waits for.
+    let (counts, _admin) = match &config.admin {
+        None => (Arc::default(), None),
+        Some(settings) => {
+            let (counts, keeper) = Board::kept(settings.texts, notices);
+            let metrics = telemetry.prometheus().cloned().map(metrics);
+            let sources = Sources { config: raw.effective(), metrics };
+            let admin = Admin::start(settings, keeper, sources).map_err(CliError::Admin)?;
+            (counts, Some(admin))
+        }
+    };
+    telemetry.collect(&counts);
+    work(config, counts, logs, telemetry.tracer()).await
+}
+
+async fn work(
+    config: Config,
+    counts: Arc<Counts>,
+    logs: &Logs,
+    tracer: Tracer,
+) -> Result<(), CliError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     let mut shutdown = Shutdown::listen().map_err(CliError::Signals)?;
-    let counts = Arc::new(Counts::default());
-    telemetry.collect(&counts);
     // Load, verify and warm the model before joining the group: a member that cannot score yet
     // would hold partitions for nothing.
     let worker = tokio::select! {
-        started = connect(config, Arc::clone(&counts), logs) => started?.with_tracer(telemetry.tracer()),
+        started = connect(config, Arc::clone(&counts), logs) => started?.with_tracer(tracer),
         () = shutdown.asked() => {
             tracing::info!("stopped before the start was complete");
             return Ok(());
@@ -101,6 +131,7 @@ async fn connect(config: Config, counts: Arc<Counts>, logs: &Logs) -> Result<Any
     let group = config.kafka.group.clone();
     let (reranker, _) = start::reranker(config.reranking, Arc::clone(&counts), logs).await?;
     let reranker = Arc::new(reranker);
+    counts.board.model_is_warm(shown(reranker.scorer()), reranker.scorer().pulse());
     // Reaching the cluster blocks until it answers or the time is up.
     let settings = config.kafka;
     let topics = [
@@ -132,6 +163,25 @@ async fn connect(config: Config, counts: Arc<Counts>, logs: &Logs) -> Result<Any
             AnyWorker::ExactlyOnce(Worker::new(source, sink, reranker, &group, config.worker))
         }
     })
+}
+
+/// What the admin port serves to who scrapes.
+fn metrics(prometheus: Prometheus) -> Metrics {
+    Box::new(move || prometheus.text().map_err(|error| error_text(&error)))
+}
+
+/// The model, as people are shown it.
+fn shown(engine: &Engine) -> ModelShown {
+    let model = engine.model().clone();
+    ModelShown {
+        id: model.id,
+        revision: model.revision,
+        label: model.label,
+        precision: model.precision,
+        backend: model.backend,
+        device: engine.device().name().to_owned(),
+        replicas: engine.replicas(),
+    }
 }
 
 // === impl AnyWorker ===

@@ -71,6 +71,8 @@ pub struct Config {
     pub kafka: crate::kafka::Settings,
     /// How much it holds, and how it waits.
     pub worker: crate::worker::Settings,
+    /// Where probes and people ask it; `None` where that is switched off.
+    pub admin: Option<crate::admin::Settings>,
     /// What is allowed but probably not meant. To be logged at start-up.
     pub warnings: Vec<String>,
 }

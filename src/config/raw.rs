@@ -19,6 +19,7 @@ pub(super) struct Values {
     pub(super) context: Context,
     pub(super) output: Output,
     pub(super) worker: Worker,
+    pub(super) admin: Admin,
     pub(super) log: Log,
     pub(super) telemetry: Telemetry,
 }
@@ -261,6 +262,17 @@ pub(super) enum LatePolicy {
     Partial,
     Fail,
     Late,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    pub(super) enabled: bool,
+    pub(super) address: String,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) token: Option<Secret>,
+    pub(super) token_file: Option<String>,
+    pub(super) texts: bool,
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use super::key::Keyed;
 use super::replica::Event;
 use super::schedule::{Schedule, Sizes, tokens};
 use super::tokenizers::Part;
-use crate::telemetry::{BatchRun, Counts};
+use crate::telemetry::{BatchRun, Counts, Pulse};
 
 /// The dispatcher's ends of the channels.
 pub(super) struct Channels {
@@ -28,6 +28,7 @@ pub(super) struct Dispatcher {
     batch_tokens_max: usize,
     /// The tokenizers are gone: finish what is open, then end.
     closing: bool,
+    pulse: Arc<Pulse>,
 }
 
 /// What the dispatcher waits for.
@@ -47,21 +48,29 @@ enum Turn {
 // === impl Dispatcher ===
 
 impl Dispatcher {
-    pub(super) fn new(channels: Channels, sizes: Sizes, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(
+        channels: Channels,
+        sizes: Sizes,
+        counts: Arc<Counts>,
+        pulse: Arc<Pulse>,
+    ) -> Self {
         let batch_tokens_max = sizes.batch_tokens_max;
         let schedule = Schedule::new(sizes, Instant::now());
-        Self { channels, schedule, counts, batch_tokens_max, closing: false }
+        Self { channels, schedule, counts, batch_tokens_max, closing: false, pulse }
     }
 
     /// The dispatcher thread, whole. Returns once the engine is dropped and nothing is open, or
     /// a replica is lost; every set that is open then is answered with the reason.
     pub(super) fn run(mut self) {
         while !(self.closing && self.schedule.is_empty()) {
+            self.pulse.beat();
+            self.pulse.owed(self.schedule.is_ahead());
             let turn = self.turn();
             let now = Instant::now();
             match turn {
                 Turn::Part(part) => self.schedule.arrived(part, now),
                 Turn::Scored { members, logits, took } => {
+                    self.pulse.answered();
                     self.count(&members, took);
                     self.schedule.scored(members, &logits, took, now);
                 }

@@ -61,7 +61,7 @@ impl Stage {
         let (into_events, events) = bounded(sizes.ahead_max);
         let (into_batches, batches) = bounded(sizes.ahead_max);
         let channels = Channels { parts, events, batches: into_batches };
-        let dispatcher = Dispatcher::new(channels, sizes, Arc::default());
+        let dispatcher = Dispatcher::new(channels, sizes, Arc::default(), Arc::default());
         let dispatcher = std::thread::spawn(move || dispatcher.run());
         let last = std::cell::Cell::new(1000);
         Self { parts: Some(into_parts), batches, events: into_events, dispatcher, last }

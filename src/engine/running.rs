@@ -17,7 +17,7 @@ use super::{
     Backend, Deadline, EngineError, Model, ModelIdentity, ModelName, PairScore, Precision,
     ScoreRequest, Scorer, SetScores, Settings, StartError,
 };
-use crate::telemetry::{Counts, RunningModel};
+use crate::telemetry::{Counts, Pulse, RunningModel};
 
 /// Tokens of a batch that stay in a core's cache through all layers.
 const CPU_BATCH_TOKENS: usize = 512;
@@ -56,6 +56,7 @@ pub struct Engine {
     /// `None` only while being dropped.
     sets: Option<async_channel::Sender<Incoming>>,
     threads: Vec<JoinHandle<()>>,
+    pulse: Arc<Pulse>,
 }
 
 // === impl Engine ===
@@ -150,7 +151,8 @@ impl Engine {
             warm_up: loaded.elapsed(),
         });
         let channels = Channels { parts, events, batches: into_batches };
-        let dispatcher = Dispatcher::new(channels, sizes, Arc::clone(counts));
+        let pulse = Arc::new(Pulse::default());
+        let dispatcher = Dispatcher::new(channels, sizes, Arc::clone(counts), Arc::clone(&pulse));
         threads.push(spawn("dispatcher".to_owned(), move || dispatcher.run())?);
         let keyer = Keyer::new(&model);
         let more = tokenizers::start(
@@ -172,6 +174,7 @@ impl Engine {
             batch_tokens_max,
             sets,
             threads,
+            pulse,
         })
     }
 
@@ -183,6 +186,12 @@ impl Engine {
     /// The model's tokenizer, for texts of any length.
     pub fn text_tokenizer(&self) -> TextTokenizer {
         self.tokenizer.text()
+    }
+
+    /// Whether the engine makes progress: it beats while its dispatcher goes round, and is owed an answer
+    /// while a batch is with a replica.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// Threads that score.

@@ -78,6 +78,11 @@ impl Schedule {
         self.open.is_empty()
     }
 
+    /// Whether a batch is with a replica.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.ahead > 0
+    }
+
     /// Whether no further set is to be taken for now.
     pub(super) fn is_full(&self) -> bool {
         self.queue.tokens() >= self.sizes.queue_tokens_max

@@ -129,9 +129,7 @@ impl Tokenizer {
         }
         let took = begun.elapsed();
         span.step(names::span::TOKENISE, took, Duration::ZERO);
-        if let Some(distributions) = self.counts.distributions() {
-            distributions.stage(Stage::Tokenise, took);
-        }
+        self.counts.took(Stage::Tokenise, took);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The only room that names rdkafka. `design.md`, beside this file, says how and why.
 
+mod ages;
 mod client;
 mod closing;
 mod commit;
@@ -12,7 +13,6 @@ mod in_process;
 mod leaving;
 mod oauth;
 mod outage;
-mod partitions;
 mod poll;
 mod producing;
 mod reach;
@@ -21,6 +21,7 @@ mod reader;
 mod rebalance;
 mod rebuild;
 mod settings;
+mod showing;
 mod sink;
 mod source;
 mod statistics;

@@ -16,8 +16,8 @@ use super::context::{Context, Event};
 use super::error::Meaning;
 use super::hand_out::{CLAIMS_MAX, UNSETTLED_MAX};
 use super::outage::Outage;
-use super::partitions::Ages;
 use super::rebalance::Rebalances;
+use super::showing::Showing;
 use super::source::Bell;
 use super::transactions::Transactions;
 use super::watch::Watch;
@@ -41,7 +41,7 @@ pub(super) struct PollThread {
     pub(super) closing: Option<Closing>,
     pub(super) outage: Outage,
     pub(super) watch: Watch,
-    pub(super) ages: Ages,
+    pub(super) showing: Showing,
     /// Consumers that were replaced.
     pub(super) left: Vec<Arc<BaseConsumer<Context>>>,
     missing_since: Option<Instant>,
@@ -131,7 +131,6 @@ impl PollThread {
             wires,
             closing: None,
             outage: Outage::default(),
-            ages: Ages::default(),
             left: Vec::new(),
             missing_since: None,
             missing_max: settings.startup_timeout,
@@ -142,6 +141,7 @@ impl PollThread {
             topic: settings.input_topic.as_str().into(),
             partitions,
             watch,
+            showing: Showing::default(),
             consumer: Arc::new(consumer),
             _ending: ending,
         }
@@ -169,6 +169,7 @@ impl PollThread {
         self.advance_rebalance()?;
         self.commit_if_due()?;
         self.hand_out()?;
+        self.show();
         self.advance_closing()
     }
 
@@ -236,8 +237,7 @@ impl PollThread {
             }
             Event::Failed(code, reason) => self.take_failure(code, &reason)?,
             Event::Statistics(heard) => {
-                let ends = heard.as_ref().map(|heard| heard.ends.as_slice());
-                self.tell_partitions(ends.unwrap_or_default());
+                self.showing.heard(heard.as_ref());
                 self.watch.heard(heard);
             }
         }

@@ -104,8 +104,10 @@ impl ProduceThread {
     pub(super) fn run(mut self) {
         let mut delivered = 0;
         while !self.shared.stop.load(Ordering::Acquire) {
+            self.watch.board().publisher.beat();
             self.producer.poll(POLL_MAX);
             self.take_events();
+            self.watch.board().producer_alone.note(self.watch.is_alone());
             let seen = self.producer.context().deliveries.seen();
             // A new producer counts from zero.
             if seen.answered > delivered {

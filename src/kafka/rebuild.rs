@@ -10,6 +10,7 @@ use super::commit::Commits;
 use super::leaving::leave_unheard;
 use super::poll::{Member, PollThread, SERVED_MAX};
 use super::rebalance::Rebalances;
+use super::showing::Showing;
 use super::watch::Order;
 use crate::stream::{Partition, SourceError};
 
@@ -84,6 +85,7 @@ impl PollThread {
         let settings = self.watch.settings();
         self.rebalances = Rebalances::new(settings.drain_timeout);
         self.commits = Commits::new(settings.commit_interval, settings.keep_completed);
+        self.showing = Showing::default();
         // After the old one has left, so that a static member does not meet itself.
         self.consumer.subscribe(&[&settings.input_topic]).map_err(|error| SourceError::Fatal {
             reason: "could not subscribe anew".to_owned(),

@@ -41,6 +41,7 @@ impl KafkaSink {
         let new = NewProducer::create(settings)?;
         let until = Instant::now() + settings.startup_timeout;
         Reach::new(settings, &new.events, until).producer(&new.producer)?;
+        counts.board.producer_reached.anew();
         let shared = Arc::new(Shared::new(&new));
         let watch = Watch::over_producer(&Arc::new(settings.clone()), counts);
         let produce = ProduceThread::new(new, Arc::clone(&shared), watch);

@@ -18,20 +18,32 @@ pub(super) struct Heard {
     pub(super) brokers: usize,
     /// Partitions that it should read and cannot, as things are.
     pub(super) astray: Vec<Astray>,
-    /// How long the logs are of the partitions that it should read.
-    pub(super) ends: Vec<End>,
+    /// What it knows of the offsets of partitions that it should read.
+    pub(super) known: Vec<(Partition, Known)>,
+    /// Whether its group has it as a member, with nothing left to be assigned. `None` without a group.
+    pub(super) member: Option<Member>,
 }
 
-/// Where the log of a partition ends, and how far its group and its reader are; `None` where librdkafka does
-/// not know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct End {
-    pub(super) partition: Partition,
-    /// Of what readers of committed records see.
+/// Offsets of a partition; `None` where librdkafka does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Where it ends, for readers of committed records.
     pub(super) end: Option<i64>,
+    /// What the group had committed when it was assigned, or has since.
     pub(super) committed: Option<i64>,
     /// Where reading would go on.
     pub(super) next: Option<i64>,
+}
+
+/// What a consumer is to its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Member {
+    /// It has no connection to the group's coordinator.
+    Apart,
+    /// It joins, or takes part in a rebalance.
+    Joining,
+    /// It has what is assigned to it, which may be nothing.
+    Settled,
 }
 
 /// A partition that is not read from the broker that leads it.
@@ -48,6 +60,14 @@ pub(super) struct Astray {
 struct Statistics {
     brokers: Values<Broker>,
     topics: Values<Topic>,
+    #[serde(default)]
+    cgrp: Option<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    state: String,
+    join_state: String,
 }
 
 #[derive(Deserialize)]
@@ -87,11 +107,6 @@ struct State {
     committed_offset: i64,
 }
 
-/// As librdkafka says that it does not know an offset; any number below zero is.
-fn unknown() -> i64 {
-    -1
-}
-
 /// The values of an object, also where two have the same key: a broker that was let go stays until
 /// everything has left it, beside its successor of the same name.
 struct Values<T>(Vec<T>);
@@ -106,11 +121,10 @@ pub(super) fn read(json: &[u8], follows_replicas: bool) -> Option<Heard> {
     let up = |broker: &&Broker| broker.state == "UP";
     let brokers: Vec<&Broker> = statistics.brokers.0.iter().filter(real).filter(up).collect();
     let held: HashSet<&Held> = brokers.iter().flat_map(|broker| &broker.toppars.0).collect();
-    let (mut astray, mut ends) = (Vec::new(), Vec::new());
+    let (mut astray, mut known) = (Vec::new(), Vec::new());
     for topic in &statistics.topics.0 {
         for state in topic.partitions.0.iter().filter(|state| state.desired) {
             let here = Held { topic: topic.topic.clone(), partition: state.partition };
-            ends.push(End::of(topic, state));
             let is_astray = match state.fetch_state.as_str() {
                 // It still asks where to begin, or whether it may go on.
                 "offset-query" | "offset-wait" | "validate-epoch-wait" => true,
@@ -121,33 +135,36 @@ pub(super) fn read(json: &[u8], follows_replicas: bool) -> Option<Heard> {
                 // Not read, and not to be.
                 _ => false,
             };
+            let partition = Partition { topic: here.topic.into(), index: state.partition };
+            known.push((partition.clone(), Known::of(state)));
             if is_astray {
-                let partition = Partition { topic: here.topic.into(), index: state.partition };
                 astray.push(Astray { partition, next: state.next_offset });
             }
         }
     }
-    Some(Heard { brokers: brokers.len(), astray, ends })
+    let member = statistics.cgrp.map(|group| match (&*group.state, &*group.join_state) {
+        ("up", "steady") => Member::Settled,
+        ("up", _) => Member::Joining,
+        _ => Member::Apart,
+    });
+    Some(Heard { brokers: brokers.len(), astray, known, member })
 }
 
-// === impl End ===
+/// As librdkafka says that it does not know an offset; any number below zero is.
+fn unknown() -> i64 {
+    -1
+}
 
-impl End {
-    fn of(topic: &Topic, state: &State) -> Self {
+// === impl Known ===
+
+impl Known {
+    fn of(state: &State) -> Self {
         let known = |offset: i64| (offset >= 0).then_some(offset);
         Self {
-            partition: Partition { topic: topic.topic.as_str().into(), index: state.partition },
             end: known(state.ls_offset).or(known(state.hi_offset)),
             committed: known(state.committed_offset),
             next: known(state.next_offset),
         }
-    }
-
-    /// Records from `committed` to the end. Where nothing was claimed yet, from what the group committed, or
-    /// else from where reading goes on.
-    pub(super) fn lag(&self, committed: Option<i64>) -> Option<u64> {
-        let from = committed.or(self.committed).or(self.next)?;
-        Some(u64::try_from(self.end? - from).unwrap_or(0))
     }
 }
 
@@ -231,6 +248,39 @@ mod tests {
     }
 
     #[test]
+    fn offsets_are_told_as_far_as_they_are_known() {
+        let state = |index: i32, end: i64, committed: i64| {
+            let state = partition(index, 1, 1, "active");
+            let more = format!(
+                r#""hi_offset": 30, "ls_offset": {end}, "committed_offset": {committed}, "next"#
+            );
+            state.replacen(r#""next"#, &more, 1)
+        };
+        let partitions = [state(0, 25, 4), state(1, -1001, -1001), partition(2, 1, 1, "active")];
+        let heard = statistics(&[], &partitions).unwrap();
+        let known: Vec<Known> = heard.known.iter().map(|(_, known)| *known).collect();
+        // A reader of committed records sees no further than the last stable offset, where there is one.
+        assert_eq!(known[0], Known { end: Some(25), committed: Some(4), next: Some(7) });
+        assert_eq!(known[1], Known { end: Some(30), committed: None, next: Some(7) });
+        assert_eq!(known[2], Known { end: None, committed: None, next: Some(7) });
+    }
+
+    #[test]
+    fn a_member_is_settled_once_its_group_is_steady() {
+        for (state, join_state, member) in [
+            ("up", "steady", Member::Settled),
+            ("up", "wait-sync", Member::Joining),
+            ("wait-broker-transport", "steady", Member::Apart),
+        ] {
+            let group =
+                format!(r#""cgrp": {{"state": "{state}", "join_state": "{join_state}"}}, "tx""#);
+            let json = json(&[], &[]).replace(r#""tx""#, &group);
+            assert_eq!(read(json.as_bytes(), false).unwrap().member, Some(member));
+        }
+        assert_eq!(statistics(&[], &[]).unwrap().member, None);
+    }
+
+    #[test]
     fn a_client_that_has_forgotten_all_brokers_has_none() {
         for brokers in [vec![], vec![broker("a", "logical", "UP", &[])]] {
             assert_eq!(statistics(&brokers, &[]), Some(Heard::default()));
@@ -287,18 +337,6 @@ mod tests {
         let brokers = [broker("a", "learned", "UP", &[0])];
         let partitions = [partition(0, 1, 2, "active"), partition(1, 1, 2, "active")];
         assert_eq!(astray(read(json(&brokers, &partitions).as_bytes(), true)), [1]);
-    }
-
-    #[test]
-    fn ends_are_those_that_readers_of_committed_records_see() {
-        let json = r#"{"brokers": {}, "topics": {"sets": {"topic": "sets", "partitions": {
-            "0": {"partition": 0, "broker": 1, "leader": 1, "desired": true, "fetch_state": "active",
-                  "next_offset": 8, "hi_offset": 12, "ls_offset": 10, "committed_offset": 5},
-            "1": {"partition": 1, "broker": 1, "leader": 1, "desired": true, "fetch_state": "active",
-                  "next_offset": 0, "hi_offset": -1001, "ls_offset": -1001, "committed_offset": -1001}}}}}"#;
-        let ends = read(json.as_bytes(), false).unwrap().ends;
-        assert_eq!((ends[0].end, ends[0].committed, ends[0].next), (Some(10), Some(5), Some(8)));
-        assert_eq!((ends[1].end, ends[1].committed, ends[1].next), (None, None, Some(0)));
     }
 
     #[test]

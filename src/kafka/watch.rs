@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::statistics::Heard;
 use super::watchdog::{Goal, Limits, Seen, Sign, Verdict, Watchdog};
 use crate::stream::Partition;
-use crate::telemetry::Counts;
+use crate::telemetry::{Board, Counts};
 
 /// How long a fresh client may take to reach the cluster.
 const PROBE_MAX: Duration = Duration::from_secs(5);
@@ -76,8 +76,12 @@ impl Watch {
         &self.settings
     }
 
-    pub(super) fn counts(&self) -> &Arc<Counts> {
+    pub(super) fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    pub(super) fn board(&self) -> &Board {
+        &self.counts.board
     }
 
     /// Takes what the statistics of the client say.

@@ -142,7 +142,7 @@ impl Watchdog {
     /// What the statistics tell; `None` where they cannot be read.
     pub(super) fn heard(&mut self, now: Instant, heard: Option<Heard>) {
         self.heard = now;
-        let Some(Heard { brokers, astray, ends: _ }) = heard else {
+        let Some(Heard { brokers, astray, .. }) = heard else {
             (self.brokers, self.alone_since) = (None, None);
             return self.astray.clear();
         };

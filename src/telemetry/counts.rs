@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{CountBy, Distributions, Level, Partitions};
+use super::{Board, CountBy, Distributions, Level, Partitions, Stage};
 
 /// One number that only grows.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ macro_rules! counts {
             pub dead_letter_codes: CountBy,
             /// Rebalances that brought partitions, or took them: `assigned`, `revoked`, `lost`.
             pub rebalances: CountBy,
-            /// What happens to each partition.
+            /// What was read of each partition.
             pub partitions: Partitions,
             /// Sets that are claimed and not settled.
             pub sets_in_flight: Level,
@@ -32,6 +32,8 @@ macro_rules! counts {
             pub sets_memory: Level,
             /// Tokens that wait to be scored.
             pub queue_tokens: Level,
+            /// What people and probes are shown beside these numbers.
+            pub board: Board,
             group: OnceLock<Arc<str>>,
             model: OnceLock<RunningModel>,
             pub(super) distributions: OnceLock<Distributions>,
@@ -183,6 +185,14 @@ impl Counts {
     /// The model that runs, once one does.
     pub fn model(&self) -> Option<&RunningModel> {
         self.model.get()
+    }
+
+    /// A set took so long in a stage: for the page, and for who collects metrics.
+    pub fn took(&self, stage: Stage, time: Duration) {
+        self.board.took(stage, time);
+        if let Some(distributions) = self.distributions() {
+            distributions.stage(stage, time);
+        }
     }
 
     /// Where distributions are recorded; `None` where nobody collects them.

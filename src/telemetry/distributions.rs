@@ -4,25 +4,9 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
+use super::Stage;
 use super::instruments::{self, Metric};
 use super::names::{KAFKA, key, span};
-
-/// A stage of a set's way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Bytes to a candidate set.
-    Decode,
-    /// Texts to tokens.
-    Tokenise,
-    /// From the receipt of the set until its first pair goes to a replica.
-    Queue,
-    /// From then to its last logit.
-    Score,
-    /// Logits to the bytes of an answer.
-    Assemble,
-    /// Until the brokers have acknowledged it.
-    Publish,
-}
 
 /// What cannot be told by a sum. Recorded where it happens, and only where somebody collects it.
 #[derive(Debug)]
@@ -63,8 +47,8 @@ impl Distributions {
         }
     }
 
-    /// A set took so long in a stage.
-    pub fn stage(&self, stage: Stage, took: Duration) {
+    /// Through [`Counts::took`](super::Counts::took), which tells the page too.
+    pub(super) fn stage(&self, stage: Stage, took: Duration) {
         self.stages.record(took.as_secs_f64(), &self.stage_keys[stage as usize]);
     }
 
@@ -110,24 +94,6 @@ impl Distributions {
         scores.for_each(|score| self.score.record(score, &[]));
         if let Some(displacement) = displacement {
             self.displacement.record(displacement, &[]);
-        }
-    }
-}
-
-// === impl Stage ===
-
-impl Stage {
-    const ALL: [Self; 6] =
-        [Self::Decode, Self::Tokenise, Self::Queue, Self::Score, Self::Assemble, Self::Publish];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Decode => "decode",
-            Self::Tokenise => "tokenise",
-            Self::Queue => "queue",
-            Self::Score => "score",
-            Self::Assemble => "assemble",
-            Self::Publish => "publish",
         }
     }
 }

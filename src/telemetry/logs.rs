@@ -2,22 +2,21 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::ProgressBar;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::error::OTelSdkError;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, filter};
 
-use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
-use opentelemetry_sdk::error::OTelSdkError;
-use opentelemetry_sdk::logs::SdkLoggerProvider;
-use tracing_subscriber::filter::FilterExt;
-
-use super::OtlpError;
 use super::json::JsonLines;
 use super::sdk_lines::{Rarely, is_exported};
 use super::settings::{LogFormat, Settings};
+use super::{Notices, OtlpError};
 
 /// Why logs, or what else is told, could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -66,19 +65,23 @@ struct Stderr {
 /// # Errors
 /// Where the filter is not valid, or logs are set up already.
 pub fn init(settings: &Settings) -> Result<Logs, Error> {
-    init_with(settings, None)
+    init_with(settings, None, Notices::default())
 }
 
-/// The same, and to `loggers`.
+/// The same, and to `loggers`; warnings and errors to `notices`.
 pub(super) fn init_with(
     settings: &Settings,
     loggers: Option<&SdkLoggerProvider>,
+    notices: Notices,
 ) -> Result<Logs, Error> {
-    let filter = parsed(&settings.filter)?.and(Rarely::default());
+    let filter = || Ok(parsed(&settings.filter)?.and(Rarely::default()));
     let stderr = Stderr::default();
     let lines = lines(settings.format, io::stderr().is_terminal(), stderr.clone());
+    // What the filter leaves out of the log is not worth a notice either.
+    let noticed = notices.with_filter(filter()?.and(LevelFilter::WARN));
     let exported = loggers.map(|loggers| exported(loggers, &settings.filter)).transpose()?;
-    let subscriber = Registry::default().with(lines.with_filter(filter)).with(exported);
+    let subscriber = Registry::default().with(lines.with_filter(filter()?));
+    let subscriber = subscriber.with(noticed).with(exported);
     subscriber.try_init().map_err(Error::Installed)?;
     Ok(Logs(stderr))
 }

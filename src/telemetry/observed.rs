@@ -8,9 +8,10 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
+use super::board::PartitionNow;
 use super::instruments::{self as m, Metric, MetricKind};
 use super::names::{KAFKA, key};
-use super::{Counts, PartitionNow, Snapshot};
+use super::{Counts, PartitionRead, PartitionTotals, Snapshot};
 
 /// One reading, and what it is of.
 type Reading<T> = (T, Vec<KeyValue>);
@@ -58,26 +59,23 @@ pub(super) fn register(meter: &Meter, counts: &Arc<Counts>) {
 fn partitions(observe: &Observe<'_>) {
     observe.whole(&m::CONSUMED, |counts| {
         let group = counts.group();
-        let consumed = |partition: PartitionNow| {
+        let consumed = |PartitionRead { topic, index, totals }: PartitionRead| {
             let mut keys =
                 vec![KeyValue::new(key::SYSTEM, KAFKA), KeyValue::new(key::OPERATION_NAME, "poll")];
-            keys.extend(named(&partition));
+            keys.extend(named(&topic, index));
             keys.extend(group.map(|group| KeyValue::new(key::GROUP, Arc::clone(group))));
-            (partition.totals.records, keys)
+            (totals.records, keys)
         };
         counts.partitions.get().into_iter().map(consumed).collect()
     });
-    observe.whole(&m::PARTITION_TOKENS, |counts| {
-        each(counts, |partition| Some(partition.totals.tokens))
-    });
-    observe
-        .whole(&m::PARTITION_IO, |counts| each(counts, |partition| Some(partition.totals.bytes)));
-    observe.whole(&m::LAG, |counts| each(counts, |partition| partition.held?.lag));
+    observe.whole(&m::PARTITION_TOKENS, |counts| each_read(counts, |totals| totals.tokens));
+    observe.whole(&m::PARTITION_IO, |counts| each_read(counts, |totals| totals.bytes));
+    observe.whole(&m::LAG, |counts| each_held(counts, PartitionNow::lag));
     observe.whole(&m::UNCOMMITTED, |counts| {
-        each(counts, |partition| Some(partition.held?.uncommitted))
+        each_held(counts, |partition| Some(partition.uncommitted as u64))
     });
     observe.seconds(&m::COMMIT_AGE, |counts| {
-        each(counts, |partition| Some(partition.held?.commit_age))
+        each_held(counts, |partition| Some(partition.commit_age))
     });
 }
 
@@ -169,15 +167,25 @@ fn by(
     numbers.map(|(word, number)| (number, vec![KeyValue::new(key, word)])).collect()
 }
 
-fn each<T>(counts: &Counts, read: impl Fn(&PartitionNow) -> Option<T>) -> Vec<Reading<T>> {
-    let partitions = counts.partitions.get();
-    let reading = |partition: &PartitionNow| Some((read(partition)?, named(partition).to_vec()));
-    partitions.iter().filter_map(reading).collect()
+/// Of every partition that was read since start-up.
+fn each_read(counts: &Counts, read: impl Fn(PartitionTotals) -> u64) -> Vec<Reading<u64>> {
+    let reading = |PartitionRead { topic, index, totals }: PartitionRead| {
+        (read(totals), named(&topic, index).to_vec())
+    };
+    counts.partitions.get().into_iter().map(reading).collect()
 }
 
-fn named(partition: &PartitionNow) -> [KeyValue; 2] {
+/// Of every partition that is assigned.
+fn each_held<T>(counts: &Counts, read: impl Fn(&PartitionNow) -> Option<T>) -> Vec<Reading<T>> {
+    let reading = |partition: &PartitionNow| {
+        Some((read(partition)?, named(&partition.topic, partition.index).to_vec()))
+    };
+    counts.board.partitions().iter().filter_map(reading).collect()
+}
+
+fn named(topic: &Arc<str>, index: i32) -> [KeyValue; 2] {
     [
-        KeyValue::new(key::DESTINATION, Arc::clone(&partition.topic)),
-        KeyValue::new(key::PARTITION, partition.index.to_string()),
+        KeyValue::new(key::DESTINATION, Arc::clone(topic)),
+        KeyValue::new(key::PARTITION, index.to_string()),
     ]
 }

@@ -10,7 +10,7 @@ use super::distributions::Distributions;
 use super::environment::Signal;
 use super::names::SCOPE;
 use super::settings::Settings;
-use super::{Counts, Error, Logs, Prometheus, SpanSettings, Tracer, logs, observed, otlp};
+use super::{Counts, Error, Logs, Notices, Prometheus, SpanSettings, Tracer, logs, observed, otlp};
 
 /// Where signals go. None of them has to go anywhere.
 #[derive(Debug, Default)]
@@ -34,14 +34,19 @@ pub struct Telemetry {
 }
 
 /// Sends log lines to standard error, and traces, metrics and logs where settings and environment say. With
-/// `scraped`, metrics can be read as [`Telemetry::prometheus`] too.
+/// `scraped`, metrics can be read as [`Telemetry::prometheus`] too. Warnings and errors of the log go to
+/// `notices` as well.
 ///
 /// To be called inside a tokio runtime, on which gRPC then runs.
 ///
 /// # Errors
 /// Where logs cannot be set up, or a variable of the environment makes no sense. A collector that is not
 /// there is none.
-pub fn start(settings: &Settings, scraped: bool) -> Result<(Logs, Telemetry), Error> {
+pub fn start(
+    settings: &Settings,
+    scraped: bool,
+    notices: Notices,
+) -> Result<(Logs, Telemetry), Error> {
     let resource = otlp::resource();
     let otlp = settings.otlp;
     // First, so that what is said about the others is heard.
@@ -51,7 +56,7 @@ pub fn start(settings: &Settings, scraped: bool) -> Result<(Logs, Telemetry), Er
         let builder = SdkLoggerProvider::builder().with_resource(resource.clone());
         builder.with_batch_exporter(exporter).build()
     });
-    let lines = logs::init_with(settings, loggers.as_ref())?;
+    let lines = logs::init_with(settings, loggers.as_ref(), notices)?;
     let transport = otlp::transport(Signal::Traces, otlp).map_err(Error::Otlp)?;
     let exporter = transport.map(otlp::spans).transpose().map_err(Error::Otlp)?;
     let tracers = exporter.map(|exporter| {

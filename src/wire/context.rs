@@ -96,6 +96,10 @@ pub struct Ranked {
     pub id: String,
     /// From 1.
     pub rank: usize,
+    /// Its rank in the first stage, from 1, where the lists of several retrievers are fused. Not in the
+    /// record, which has the rank in each list.
+    #[serde(skip)]
+    pub first: usize,
     /// What the model said; absent where `unscored`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logit: Option<f32>,
@@ -295,6 +299,7 @@ impl Ranked {
         Self {
             id: candidate.id,
             rank: 0,
+            first: 0,
             logit: None,
             score: None,
             text: Some(candidate.text),

@@ -95,6 +95,7 @@ fn result(raw: &RawValue) -> Result<Ranked, serde_json::Error> {
     let known: Reranked<'_> = serde_json::from_str(raw.get())?;
     let all: Fields<'_> = serde_json::from_str(raw.get())?;
     Ok(Ranked {
+        first: 0,
         id: known.id,
         rank: known.rank,
         logit: known.logit,

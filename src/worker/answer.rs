@@ -5,17 +5,17 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::deadline::{Deadlines, Expiry, LatePolicy};
+use super::outcome::{Outcome, ranked, usage};
+use super::shown::{self, Before};
 use crate::context::{AssembleError, Assembler, Passage};
 use crate::engine::{EngineError, PairError, PairScore, ScoreRequest, Scorer, SetScores, Windows};
 use crate::rank::{self, Cuts, Logit};
+use crate::telemetry::board::SetShown;
 use crate::telemetry::{self, Counts, SetSpan, Stage, names};
 use crate::wire::{
     self, CandidateSet, Context, Duplicate, Limits, Model, Ranked, Reason, RerankedContext,
     Results, Status, TimingMs, Usage,
 };
-
-/// Results whose displacement is told: about those that a prompt takes.
-const DISPLACED_MAX: usize = 10;
 
 /// What an answer looks like, but for its scores.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub struct Reranker<E> {
 }
 
 /// An answer, encoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
     /// The value of the output record.
     pub value: Vec<u8>,
@@ -49,6 +49,8 @@ pub struct Answered {
     pub status: Status,
     /// Tokens that the model read for it.
     pub tokens: usize,
+    /// What people are shown of it, where somebody looks.
+    pub shown: Option<Box<SetShown>>,
 }
 
 /// Why a set has no answer.
@@ -76,12 +78,6 @@ pub enum AnswerError {
          choose another worker.late"
     )]
     DeadlineMissed,
-}
-
-/// What is known of a candidate's score.
-enum Outcome {
-    Scored { logit: Logit, truncated: bool, windows: Option<Windows> },
-    Unscored(Reason),
 }
 
 // === impl Reranker ===
@@ -149,6 +145,7 @@ impl<E: Scorer> Reranker<E> {
         let received = Instant::now();
         let expiry = set.expires_at.map(|at| Expiry::new(at, now, received));
         let unscored = self.unscored(&set, expiry.as_ref());
+        let before = self.counts.board.wants_set().map(|texts| Before::of(&set, texts));
         let passages: Vec<String> = set
             .candidates
             .iter()
@@ -163,8 +160,12 @@ impl<E: Scorer> Reranker<E> {
             let query = set.query.clone();
             let span = span.clone();
             let request = ScoreRequest { query, passages, deadline, wanted, span };
-            self.scorer.score(request).await.map_err(AnswerError::Engine)?
+            let scores = self.scorer.score(request).await.map_err(AnswerError::Engine)?;
+            self.counts.took(Stage::Queue, scores.queue);
+            self.counts.took(Stage::Score, scores.score);
+            scores
         };
+        let scored = Instant::now();
         let mut pairs = scores.pairs.iter();
         let outcomes: Vec<Outcome> = unscored
             .into_iter()
@@ -175,22 +176,22 @@ impl<E: Scorer> Reranker<E> {
             .collect();
         self.refuse_late(&set, &outcomes, now)?;
         span.step(names::span::QUEUE, scores.queue, scores.score);
-        let (begun, top_n) = (Instant::now(), set.top_n.or(self.settings.cuts.top_n));
+        let top_n = set.top_n.or(self.settings.cuts.top_n);
         let answer = self.assemble(set, &outcomes, &scores, received)?;
         self.count(&answer, &outcomes);
         self.count_late(answer.status, &outcomes, expiry);
+        let displacement = shown::displacement(&answer);
+        self.count_ranks(&answer, displacement);
+        let shown = before.map(|before| before.answered(&answer, displacement));
         let (status, tokens) = (answer.status, answer.usage.tokens);
         let value = wire::encode(&answer);
-        span.step(names::span::RANK, begun.elapsed(), Duration::ZERO);
+        let took = scored.elapsed();
+        self.counts.took(Stage::Assemble, took);
+        span.step(names::span::RANK, took, Duration::ZERO);
         span.answered(&told(&answer, top_n));
         let passages = answer.results.iter().filter_map(|result| result.text.as_deref());
         span.show(&answer.query, passages);
-        if let Some(distributions) = self.counts.distributions() {
-            distributions.stage(Stage::Queue, scores.queue);
-            distributions.stage(Stage::Score, scores.score);
-            distributions.stage(Stage::Assemble, begun.elapsed());
-        }
-        Ok(Answered { value, status, tokens })
+        Ok(Answered { value, status, tokens, shown })
     }
 
     /// Why each candidate will not be scored; `None` where it will.
@@ -247,11 +248,7 @@ impl<E: Scorer> Reranker<E> {
         let (status, reason) = Status::of(outcomes.iter().map(Outcome::reason));
         let usage = usage(&set, outcomes, scores);
         let cuts = self.settings.cuts.or_own(set.top_n, set.min_score);
-        let (mut results, displacement) = ranked(set.candidates, outcomes, &cuts);
-        if let Some(distributions) = self.counts.distributions() {
-            let scores = results.iter().filter_map(|result| result.score);
-            distributions.ranked(scores, displacement);
-        }
+        let mut results = ranked(set.candidates, outcomes, &cuts);
         let context = match &self.settings.context {
             Some(assembler) => Some(context(assembler, &results).map_err(AnswerError::Context)?),
             None => None,
@@ -297,6 +294,13 @@ impl<E: Scorer> Reranker<E> {
         counts.queries_truncated.add(u64::from(usage.query_truncated));
     }
 
+    fn count_ranks(&self, answer: &RerankedContext, displacement: Option<f64>) {
+        if let Some(distributions) = self.counts.distributions() {
+            let scores = answer.results.iter().filter_map(|result| result.score);
+            distributions.ranked(scores, displacement);
+        }
+    }
+
     fn count_late(&self, status: Status, outcomes: &[Outcome], expiry: Option<Expiry>) {
         let counts = &self.counts;
         let reasons = outcomes.iter().filter_map(Outcome::reason);
@@ -307,41 +311,6 @@ impl<E: Scorer> Reranker<E> {
             (Status::Passthrough, 1..) => counts.sets_late_passthrough.add(1),
             _ if expiry.is_some_and(|expiry| expiry.has_passed()) => counts.sets_late_scored.add(1),
             _ => {}
-        }
-    }
-}
-
-// === impl Outcome ===
-
-impl Outcome {
-    fn of(pair: Option<&PairScore>) -> Self {
-        // A scorer that returns too few pairs leaves the last candidates without a logit.
-        let Some(pair) = pair else { return Self::Unscored(Reason::LogitNotFinite) };
-        match pair.logit {
-            Ok(raw) => match Logit::new(raw) {
-                Some(logit) => {
-                    let windows = pair.windows.clone();
-                    Self::Scored { logit, truncated: pair.truncated, windows }
-                }
-                None => Self::Unscored(Reason::LogitNotFinite),
-            },
-            Err(PairError::NotFinite) => Self::Unscored(Reason::LogitNotFinite),
-            Err(PairError::Tokenization) => Self::Unscored(Reason::NotTokenised),
-            Err(PairError::Late) => Self::Unscored(Reason::Deadline),
-        }
-    }
-
-    fn logit(&self) -> Option<Logit> {
-        match self {
-            Self::Scored { logit, .. } => Some(*logit),
-            Self::Unscored(_) => None,
-        }
-    }
-
-    fn reason(&self) -> Option<Reason> {
-        match self {
-            Self::Scored { .. } => None,
-            Self::Unscored(reason) => Some(*reason),
         }
     }
 }
@@ -374,45 +343,11 @@ fn told(answer: &RerankedContext, top_n: Option<usize>) -> telemetry::Reranked<'
     }
 }
 
-/// The candidates in their final order, cut, with their ranks; and how far the first of them were moved,
-/// on average.
-fn ranked(
-    candidates: Vec<wire::Candidate>,
-    outcomes: &[Outcome],
-    cuts: &Cuts,
-) -> (Vec<Ranked>, Option<f64>) {
-    let logits: Vec<Option<Logit>> = outcomes.iter().map(Outcome::logit).collect();
-    let mut order = rank::order(&logits);
-    rank::cut(&mut order, &logits, cuts);
-    let displacement = displacement(&order);
-    let mut candidates: Vec<_> = candidates.into_iter().map(Some).collect();
-    let results = order.into_iter().enumerate().filter_map(|(place, index)| {
-        let candidate = candidates[index].take()?;
-        let mut result = match &outcomes[index] {
-            Outcome::Scored { logit, truncated, windows } => {
-                let window = windows.as_ref().map(|windows| windows.best.clone());
-                Ranked::scored(candidate, logit.get(), logit.score(), *truncated, window)
-            }
-            Outcome::Unscored(reason) => Ranked::unscored(candidate, *reason),
-        };
-        result.rank = place + 1;
-        Some(result)
-    });
-    (results.collect(), displacement)
-}
-
-/// Candidates come in the order of the first stage.
-fn displacement(order: &[usize]) -> Option<f64> {
-    let moved = order.iter().take(DISPLACED_MAX).enumerate();
-    let moved: Vec<usize> = moved.map(|(place, &index)| place.abs_diff(index)).collect();
-    (!moved.is_empty()).then(|| moved.iter().sum::<usize>() as f64 / moved.len() as f64)
-}
-
 fn context(assembler: &Assembler, results: &[Ranked]) -> Result<Context, AssembleError> {
     let passages = results.iter().map(|result| Passage {
         id: &result.id,
         title: result.title.as_deref(),
-        text: shown(assembler, result),
+        text: part(assembler, result),
         source: result.source.as_deref(),
         score: result.score,
     });
@@ -429,30 +364,11 @@ fn context(assembler: &Assembler, results: &[Ranked]) -> Result<Context, Assembl
 }
 
 /// The part of a result's text that the prompt shows.
-fn shown<'a>(assembler: &Assembler, result: &'a Ranked) -> &'a str {
+fn part<'a>(assembler: &Assembler, result: &'a Ranked) -> &'a str {
     let text = result.text.as_deref().unwrap_or_default();
     match result.window.filter(|_| assembler.shows_windows()) {
         Some(window) => window.part(text),
         None => text,
-    }
-}
-
-fn usage(set: &CandidateSet, outcomes: &[Outcome], scores: &SetScores) -> Usage {
-    let truncated = set.candidates.iter().zip(outcomes).filter(|(candidate, outcome)| {
-        candidate.cut || matches!(outcome, Outcome::Scored { truncated: true, .. })
-    });
-    let windows = |outcome: &Outcome| match outcome {
-        Outcome::Scored { windows, .. } => windows.as_ref().map_or(1, |windows| windows.count),
-        Outcome::Unscored(_) => 0,
-    };
-    Usage {
-        candidates: set.candidates.len(),
-        pairs: outcomes.iter().filter(|outcome| outcome.logit().is_some()).count(),
-        windows: outcomes.iter().map(windows).sum(),
-        tokens: scores.pairs.iter().map(|pair| pair.tokens_read).sum(),
-        cache_hits: scores.pairs.iter().filter(|p| p.cached && p.logit.is_ok()).count(),
-        truncated: truncated.count(),
-        query_truncated: scores.query_truncated,
     }
 }
 

@@ -16,8 +16,10 @@ mod deadline;
 mod error;
 mod failure;
 mod ordering;
+mod outcome;
 mod publisher;
 mod settings;
+mod shown;
 mod task;
 
 use std::future::Future;
@@ -40,6 +42,7 @@ use task::Task;
 
 use crate::engine::Scorer;
 use crate::stream::{Partition, RecordSink, RecordSource, SourceError};
+use crate::telemetry::board::Phase;
 use crate::telemetry::{Counts, Tracer};
 
 /// Takes candidate sets from a source, answers them, and publishes the answers to a sink.
@@ -93,9 +96,11 @@ impl<S: RecordSource, K: RecordSink, E: Scorer> Worker<S, K, E> {
     /// time. What was not acknowledged is not committed, and will be read again.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), WorkerError> {
         let mut running = JoinSet::new();
+        self.counts.board.enter(Phase::Working);
         let worked = self.work(&mut running, pin!(shutdown)).await;
         let deadline = Instant::now() + self.settings.shutdown_timeout;
         self.task.stop();
+        self.counts.board.enter(Phase::Stopping);
         tracing::info!(in_flight = running.len(), "stopping: no further set is taken");
         let closed = self.source.close(self.settings.shutdown_timeout).await;
         let drained = drain(&mut running, deadline).await;

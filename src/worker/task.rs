@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use crate::engine::Scorer;
 use crate::stream::{
     AckHandle, Claimed, Header, Partition, Position, PublishError, Record, RecordSink,
 };
+use crate::telemetry::board::SetShown;
 use crate::telemetry::{Counts, Received, SetSpan, Stage, Tracer};
 use crate::wire::{self, DeadLetter, Status, header};
 
@@ -35,6 +37,7 @@ pub(super) struct Place {
     ticket: Ticket,
     /// To the breaker.
     number: u64,
+    claimed: Instant,
 }
 
 // === impl Task ===
@@ -76,7 +79,7 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
     /// Takes the record's place. To be called in the order of the claims.
     pub(super) fn place(&self, claimed: &Claimed) -> Place {
         let number = self.with_breaker(Breaker::claimed);
-        Place { ticket: self.lanes.ticket(claimed), number }
+        Place { ticket: self.lanes.ticket(claimed), number, claimed: Instant::now() }
     }
 
     /// One record's whole way. An error drops the handle unredeemed, so that nothing past the
@@ -107,10 +110,9 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         place: Place,
         span: &SetSpan,
     ) -> Result<(), WorkerError> {
-        let begun = Instant::now();
         let Claimed { record, ack } = claimed;
-        let Place { mut ticket, number } = place;
-        let answered = self.answer(&record, &ack, &mut ticket, span).await;
+        let Place { mut ticket, number, claimed } = place;
+        let answered = self.answer(&record, (&ack, &mut ticket), claimed, span).await;
         let error = answered.as_ref().err().map(|unanswered| unanswered.failure.code());
         let (settled, verdict) = match answered {
             Ok(()) => (true, Verdict::Good),
@@ -122,7 +124,7 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
                 self.failed(record, (&ack, &mut ticket), unanswered, span).await?
             }
         };
-        self.processed(&ack, error, begun);
+        self.processed(&ack, error, claimed.elapsed());
         match settled {
             true => {
                 ack.published();
@@ -174,8 +176,8 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
     async fn answer(
         &self,
         record: &Record,
-        ack: &AckHandle,
-        ticket: &mut Ticket,
+        (ack, ticket): (&AckHandle, &mut Ticket),
+        claimed: Instant,
         span: &SetSpan,
     ) -> Result<(), Unanswered> {
         ticket.begin()?;
@@ -184,20 +186,23 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         let mut set = wire::decode(record.value.as_deref(), limits).map_err(Failure::Decode)?;
         let deadline = record.header(header::DEADLINE).map(|value| wire::decode_deadline(value));
         set.expire_by(deadline.transpose().map_err(Failure::Decode)?);
-        self.stage(Stage::Decode, begun);
+        self.counts().took(Stage::Decode, begun.elapsed());
         let (stopping, revoked) = (Arc::clone(&self.stopping), ack.revoked());
         let is_set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
         let wanted = Box::new(move || !is_set(&stopping) && !is_set(&revoked));
         let answered = self.reranker.answer_within(span, set, wanted, now).await;
-        let Answered { value, status, tokens } = answered.map_err(Failure::Answer)?;
+        let Answered { value, status, tokens, shown } = answered.map_err(Failure::Answer)?;
         let Partition { topic, index } = &ack.position().partition;
         self.counts().partitions.read(topic, *index, tokens);
         let output = output(record, ack.position(), value);
         ticket.turn().await?;
         let begun = Instant::now();
         self.outputs.publish(output, ack, span).await?;
-        self.stage(Stage::Publish, begun);
+        self.counts().took(Stage::Publish, begun.elapsed());
         self.count(status);
+        if let Some(shown) = shown {
+            self.counts().board.show_set(placed(shown, ack.position(), claimed));
+        }
         Ok(())
     }
 
@@ -246,8 +251,10 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
             }
             buried => buried?,
         }
-        self.counts().dead_letters.add(1);
-        self.counts().dead_letter_codes.add(code, 1);
+        let counts = self.counts();
+        counts.dead_letters.add(1);
+        counts.dead_letter_codes.add(code, 1);
+        counts.board.show_dead_letter(position, code, &message);
         Ok(())
     }
 
@@ -259,16 +266,14 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         self.reranker.counts()
     }
 
-    fn stage(&self, stage: Stage, begun: Instant) {
-        if let Some(distributions) = self.counts().distributions() {
-            distributions.stage(stage, begun.elapsed());
+    /// The record's whole way is over, with an answer or without.
+    fn processed(&self, ack: &AckHandle, error: Option<&'static str>, took: Duration) {
+        if error.is_none() {
+            self.counts().board.answered_after(took);
         }
-    }
-
-    fn processed(&self, ack: &AckHandle, error: Option<&'static str>, begun: Instant) {
         if let Some(distributions) = self.counts().distributions() {
             let topic = &ack.position().partition.topic;
-            distributions.processed(topic, &self.group, error, begun.elapsed());
+            distributions.processed(topic, &self.group, error, took);
         }
     }
 
@@ -289,4 +294,12 @@ fn output(input: &Record, position: &Position, value: Vec<u8>) -> Record {
     headers.retain(|h| !header::is_written_by_us(&h.name));
     headers.push(Header::text(header::SOURCE, position.to_string()));
     Record { key: input.key.clone(), value: Some(Bytes::from(value)), headers, timestamp_ms: None }
+}
+
+/// What people are shown of a set, with where it came from and how long it took.
+fn placed(mut shown: Box<SetShown>, position: &Position, claimed: Instant) -> Box<SetShown> {
+    shown.topic = position.partition.topic.to_string();
+    (shown.partition, shown.offset) = (position.partition.index, position.offset);
+    shown.took_ms = claimed.elapsed().as_secs_f64() * 1000.0;
+    shown
 }

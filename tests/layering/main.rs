@@ -23,8 +23,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("worker", &["wire", "rank", "context", "stream", "engine", "telemetry"]),
     (
         "config",
-        &["wire", "rank", "context", "stream", "engine", "hub", "kafka", "worker", "telemetry"],
+        &[
+            "wire",
+            "rank",
+            "context",
+            "stream",
+            "engine",
+            "hub",
+            "kafka",
+            "worker",
+            "telemetry",
+            "admin",
+        ],
     ),
+    ("admin", &["telemetry"]),
     ("cli", &ALL),
     // How an error is told, which every room may use.
     (ERROR_TEXT, &[]),
@@ -34,7 +46,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("", &ALL),
 ];
 const ERROR_TEXT: &str = "error_text";
-const ALL: [&str; 12] = [
+const ALL: [&str; 13] = [
     "wire",
     "rank",
     "context",
@@ -46,6 +58,7 @@ const ALL: [&str; 12] = [
     "kafka",
     "worker",
     "config",
+    "admin",
     "cli",
 ];
 
@@ -59,7 +72,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("safetensors", &["model"]),
     ("crossrank_model", &["engine", "cli"]),
     // The broker in memory waits as a real one does; the words of the stream only pass messages.
-    ("tokio", &["engine", "kafka", "worker", "cli", "stream::local", ""]),
+    ("tokio", &["engine", "kafka", "worker", "admin", "cli", "stream::local", ""]),
     ("tokio::sync", &["stream"]),
     // Of a record Kafka knows bytes. The claims of an OAuth token and librdkafka's statistics are JSON.
     (
@@ -68,6 +81,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "wire",
             "worker",
             "telemetry",
+            "admin",
             "config",
             "cli",
             "hub",
@@ -86,6 +100,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("flate2", &["cli"]),
     ("fs4", &["hub"]),
     ("ureq", &["hub", "telemetry::http", "telemetry::otlp"]),
+    ("hyper", &["admin"]),
+    ("hyper_util", &["admin"]),
+    ("http_body_util", &["admin"]),
+    ("tokio_io_timeout", &["admin"]),
+    ("subtle", &["admin"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_sdk", &["telemetry", "engine::dispatcher_span_tests"]),
     ("opentelemetry_appender_tracing", &["telemetry::logs"]),

@@ -158,6 +158,8 @@ pub(crate) fn command(stage: &Stage) -> Command {
         ("CROSSRANK__KAFKA__DRAIN_TIMEOUT_MS", "3000"),
         ("CROSSRANK__KAFKA__COMMIT_INTERVAL_MS", "200"),
         ("CROSSRANK__KAFKA__UNCOMMITTED_MAX", &UNCOMMITTED_MAX.to_string()),
+        // Several run on this machine.
+        ("CROSSRANK__ADMIN__ADDRESS", "127.0.0.1:0"),
     ]);
     command.env("CROSSRANK__MODEL__PATH", model());
     command

@@ -163,6 +163,10 @@ impl Running {
 }
 
 pub(crate) fn reranker(scorer: TestScorer) -> Reranker<TestScorer> {
+    reranker_counting(scorer, Arc::default())
+}
+
+pub(crate) fn reranker_counting(scorer: TestScorer, counts: Arc<Counts>) -> Reranker<TestScorer> {
     let answers = AnswerSettings {
         limits: limits(),
         cuts: Cuts::default(),
@@ -170,7 +174,7 @@ pub(crate) fn reranker(scorer: TestScorer) -> Reranker<TestScorer> {
         results: Results::Full,
         context: None,
     };
-    Reranker::new(scorer, answers, Arc::new(Counts::default()))
+    Reranker::new(scorer, answers, counts)
 }
 
 pub(crate) fn limits() -> Limits {

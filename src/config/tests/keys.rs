@@ -13,6 +13,8 @@ fn other(key: &str, kind: Kind, raw: &Raw) -> String {
         (key, _) if key.ends_with("_file") || key.ends_with("tokenizer") => "deny.toml".to_owned(),
         ("context.template", _) => "{{ id }}".to_owned(),
         ("log.filter", _) => "debug".to_owned(),
+        ("admin.address", _) => "127.0.0.1:9465".to_owned(),
+        ("admin.token", _) => "0123456789abcdef".to_owned(),
         (_, Kind::Text | Kind::Verbatim | Kind::Label | Kind::Secret) => "other".to_owned(),
         (_, Kind::Toggle) => {
             let on =
@@ -121,6 +123,11 @@ fn every_key_ends_up_in_a_field() {
         let with = match key.name {
             // Its other values need other companions.
             "kafka.security.sasl.mechanism" => base("kafka.security.sasl.username"),
+            "admin.token_file" => {
+                let mut with = without;
+                let path = with.in_folder("token", "0123456789abcdef");
+                with.flag("admin.token_file", path.to_str().unwrap())
+            }
             name => {
                 let value = other(name, key.kind, &without.raw());
                 without.flag(name, &value)

@@ -345,3 +345,38 @@ fn either_half_of_the_breaker_can_be_turned_off() {
     let breaker = off.worker().worker.breaker;
     assert_eq!((breaker.run_max, breaker.share_max), (None, None));
 }
+
+#[test]
+fn an_admin_port_that_others_reach_needs_a_token() {
+    let admin = |text: &str| Given::default().file(&format!("{COMPLETE}[admin]\n{text}\n"));
+    let token = "token = \"0123456789abcdef\"";
+    for good in [
+        "",
+        "address = \"127.0.0.1:0\"",
+        "address = \"[::1]:9464\"",
+        &format!("address = \"0.0.0.0:9464\"\n{token}"),
+        "enabled = false\naddress = \"0.0.0.0:9464\"",
+    ] {
+        assert_eq!(admin(good).problems(), [""; 0], "{good}");
+    }
+    assert!(admin("enabled = false").worker().admin.is_none());
+    let open = admin("address = \"0.0.0.0:9464\"");
+    let told = "admin.address: 0.0.0.0:9464 can be reached from other machines, and there is no admin.token";
+    assert_eq!(open.problems(), [told]);
+    assert!(open.printed().contains("set admin.token or admin.token_file"), "{}", open.printed());
+    assert_eq!(admin("address = \"[::]:9464\"").problems().len(), 1);
+    let named = admin("address = \"localhost:9464\"").problems();
+    assert_eq!(named, ["admin.address: \"localhost:9464\" is not an IP address and a port"]);
+}
+
+#[test]
+fn a_token_of_the_admin_port_is_one_and_fits_a_header() {
+    let problems = |text: &str| {
+        Given::default().file(&format!("{COMPLETE}[admin]\n{text}\n")).problems().join("\n")
+    };
+    assert!(problems("token = \"short\"").starts_with("admin.token: is shorter than 16"));
+    assert!(problems("token = \"with a space in between\"").starts_with("admin.token: is shorter"));
+    let both = "token = \"0123456789abcdef\"\ntoken_file = \"t\"";
+    assert_eq!(problems(both), "admin.token_file: is set beside admin.token");
+    assert!(problems("token_file = \"/nowhere/token\"").contains("/nowhere/token cannot be read"));
+}

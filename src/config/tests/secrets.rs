@@ -68,6 +68,24 @@ fn password_comes_from_the_environment_or_the_first_line_of_a_file() {
 }
 
 #[test]
+fn token_of_the_admin_port_comes_from_a_key_or_a_file_and_is_printed_nowhere() {
+    const TOKEN: &str = "0123456789abcdef";
+    let key = Given::default().file(&format!("{COMPLETE}[admin]\ntoken = \"{TOKEN}\"\n"));
+    let mut file = Given::default().file(COMPLETE);
+    let path = file.in_folder("token", &format!("{TOKEN}\n"));
+    let file = file.flag("admin.token_file", path.to_str().unwrap());
+    for given in [key, file] {
+        let (raw, config) = (given.raw(), given.worker());
+        assert!(config.admin.as_ref().unwrap().token.is_some());
+        for text in [raw.effective(), format!("{raw:?}"), format!("{config:?}")] {
+            assert!(!text.contains(TOKEN), "{text}");
+        }
+    }
+    let short = Given::default().variable("CROSSRANK__ADMIN__TOKEN", "hunter2").file(COMPLETE);
+    assert!(!short.printed().contains("hunter2"), "{}", short.printed());
+}
+
+#[test]
 fn variable_that_is_not_utf8_is_refused() {
     let given = Given::default()
         .file(&format!("{COMPLETE}{SASL}"))

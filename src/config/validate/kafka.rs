@@ -276,7 +276,9 @@ fn credentials(check: &mut Check<'_>) -> Option<Credentials> {
             None
         }
         (Some(password), None) => Some(password.clone()),
-        (None, Some(file)) => password_in(check, Path::new(file)),
+        (None, Some(file)) => {
+            check.first_line(PASSWORD_FILE, Path::new(file), "password").map(Secret)
+        }
         (None, None) => {
             if check.sound(&[PASSWORD_FILE]) {
                 check.missing(PASSWORD, "the password", Some(PASSWORD_FILE));
@@ -285,24 +287,4 @@ fn credentials(check: &mut Check<'_>) -> Option<Credentials> {
         }
     };
     Some(Credentials { username: sasl.username.clone()?, password: password? })
-}
-
-/// The first line, so that an editor's final line end does no harm.
-fn password_in(check: &mut Check<'_>, file: &Path) -> Option<Secret> {
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) => {
-            let wrong = format!("{} cannot be read: {error}", file.display());
-            check.problem(PASSWORD_FILE, wrong, "name a text file that this user may read");
-            return None;
-        }
-    };
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Some(Secret(line.to_owned())),
-        _ => {
-            let wrong = format!("{} has an empty first line", file.display());
-            check.problem(PASSWORD_FILE, wrong, "write the password into its first line");
-            None
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! Relations between keys, and what a value refers to: files, topics, templates.
 
+mod admin;
 mod kafka;
 mod model;
 mod reranking;
@@ -31,9 +32,10 @@ pub(super) fn worker(raw: &Raw) -> Result<Config, Errors> {
     let reranking = reranking::checked(&mut check);
     let kafka = kafka::checked(&mut check);
     let worker = worker::checked(&mut check);
+    let admin = admin::checked(&mut check);
     let settings = reranking.zip(kafka);
     let ((reranking, kafka), warnings) = check.finish(settings)?;
-    Ok(Config { reranking, kafka, worker, warnings })
+    Ok(Config { reranking, kafka, worker, admin, warnings })
 }
 
 pub(super) fn streaming(raw: &Raw) -> Result<Streaming, Errors> {
@@ -103,6 +105,24 @@ impl<'a> Check<'a> {
         if let (false, true, [key, ..]) = (holds, self.sound(keys), keys) {
             self.problem(key, wrong, remedy);
         }
+    }
+
+    /// The first line of a file with a secret, so that an editor's final line end does no harm.
+    fn first_line(&mut self, key: &str, file: &Path, what: &str) -> Option<String> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) => {
+                let wrong = format!("{} cannot be read: {error}", file.display());
+                self.problem(key, wrong, "name a text file that this user may read");
+                return None;
+            }
+        };
+        let line = text.lines().next().filter(|line| !line.is_empty());
+        if line.is_none() {
+            let wrong = format!("{} has an empty first line", file.display());
+            self.problem(key, wrong, &format!("write the {what} into its first line"));
+        }
+        line.map(str::to_owned)
     }
 
     /// Records a problem where this is not a file that can be read.

@@ -66,6 +66,7 @@ impl TransactionThread {
         let instance = instance.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
         let id = format!("{}-{instance}", settings.group);
         let producer = Transactional::start(settings, &id)?;
+        counts.board.producer_reached.anew();
         let this = Self {
             settings: settings.clone(),
             id,
@@ -85,6 +86,7 @@ impl TransactionThread {
 
     fn run(mut self) {
         loop {
+            self.counts.board.publisher.beat();
             match self.jobs.recv_timeout(IDLE_MAX) {
                 Ok(job) => {
                     let Ok(ended) = self.perform(job) else {
@@ -316,6 +318,8 @@ impl TransactionThread {
     }
 
     fn is_stopping(&self) -> bool {
+        // Asked between two tries of everything that takes long.
+        self.counts.board.publisher.beat();
         matches!(self.jobs.try_recv(), Err(TryRecvError::Disconnected))
     }
 

@@ -54,7 +54,7 @@ impl Client {
         self.now += STEP;
         if !self.is_silent {
             let astray = self.astray.clone();
-            let heard = self.brokers.map(|brokers| Heard { brokers, astray, ends: Vec::new() });
+            let heard = self.brokers.map(|brokers| Heard { brokers, astray, ..Heard::default() });
             self.watchdog.heard(self.now, heard);
         }
         let verdict = self.watchdog.look(self.now, self.seen);

@@ -196,6 +196,11 @@ impl OffsetTracker {
         self.partitions.get(partition)?.committed
     }
 
+    /// One past the last record of `partition` that was claimed.
+    pub fn next_of(&self, partition: &Partition) -> Option<i64> {
+        self.partitions.get(partition)?.next
+    }
+
     /// Whether the record at `offset` ended without an output and is not claimed again: nothing from
     /// there on will be committed under this assignment.
     pub fn is_held(&self, partition: &Partition, offset: i64) -> bool {

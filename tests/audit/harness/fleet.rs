@@ -255,6 +255,8 @@ fn real(program: &Path, model: &Path, role: &Role) -> Command {
         ("CROSSRANK__WORKER__OUTPUT_TOPIC", &role.outputs),
         ("CROSSRANK__WORKER__DEAD_LETTER_TOPIC", &role.letters),
         ("CROSSRANK__WORKER__RETRY_WAIT_MAX_MS", "2000"),
+        // Several run on this machine.
+        ("CROSSRANK__ADMIN__ADDRESS", "127.0.0.1:0"),
         ("CROSSRANK__KAFKA__SESSION_TIMEOUT_MS", &timeout(SESSION_TIMEOUT)),
         ("CROSSRANK__KAFKA__DRAIN_TIMEOUT_MS", "2000"),
         ("CROSSRANK__KAFKA__DELIVERY_TIMEOUT_MS", "20000"),

@@ -12,7 +12,7 @@ use super::{fuel, memory};
 /// The line between the file, the variables and the flags of an input.
 const NEXT: &str = "\n====\n";
 /// Keys that name a file or a folder.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "model.path",
     "model.expected",
     "context.tokenizer",
@@ -21,11 +21,15 @@ const PATHS: [&str; 8] = [
     "kafka.security.key_file",
     "kafka.security.sasl.password_file",
     "kafka.security.sasl.token_file",
+    "admin.token_file",
 ];
 /// Set where it must never be seen again.
 const SECRET: &str = "s3cret-Passw0rd";
-const SECRETS: [&str; 2] =
-    ["CROSSRANK__KAFKA__SECURITY__SASL__PASSWORD", "CROSSRANK__KAFKA__CLIENT__SSL_KEY_PASSWORD"];
+const SECRETS: [&str; 3] = [
+    "CROSSRANK__KAFKA__SECURITY__SASL__PASSWORD",
+    "CROSSRANK__KAFKA__CLIENT__SSL_KEY_PASSWORD",
+    "CROSSRANK__ADMIN__TOKEN",
+];
 
 thread_local! {
     /// A folder for the file, and whether it is there.
