@@ -85,7 +85,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli", ""]),
     ("flate2", &["cli"]),
     ("fs4", &["hub"]),
-    ("ureq", &["hub"]),
+    ("ureq", &["hub", "cli::probe", "cli::error"]),
     ("anyhow", &[""]),
 ];
 
