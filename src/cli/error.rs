@@ -131,6 +131,25 @@ pub enum CliError {
         /// What it said.
         reason: String,
     },
+    /// Nothing that speaks HTTP answered a probe in time.
+    #[error("no answer from {url}; does the worker run, and is admin.address there?")]
+    ProbeSilent {
+        /// What was asked.
+        url: String,
+        /// What the connection said.
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// A probe was answered, and not with 200.
+    #[error("{url} answers {status}: {answer}")]
+    ProbeRefused {
+        /// What was asked.
+        url: String,
+        /// The status of the answer.
+        status: u16,
+        /// The answer: a line for each check.
+        answer: String,
+    },
     /// The demonstration's own broker failed.
     #[error("the demonstration failed: {reason}")]
     Demo {

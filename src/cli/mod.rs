@@ -12,6 +12,7 @@ mod lines;
 mod model;
 mod models;
 mod output;
+mod probe;
 mod progress;
 mod replay;
 mod rerank;
@@ -54,6 +55,8 @@ enum Command {
     Score(score::Arguments),
     /// Check configuration, model, broker and topics, and print what is in effect.
     Check(check::Arguments),
+    /// Ask a running worker whether it is ready.
+    Probe(probe::Arguments),
     /// Put dead letters back onto the topic they came from.
     Replay(replay::Arguments),
     /// Fetch, list, inspect and change models.
@@ -74,6 +77,7 @@ impl Cli {
             Command::Eval(arguments) => eval::run(*arguments).await,
             Command::Score(arguments) => score::run(arguments).await,
             Command::Check(arguments) => check::run(arguments).await,
+            Command::Probe(arguments) => probe::run(arguments).await,
             Command::Replay(arguments) => replay::run(arguments).await,
             Command::Model(arguments) => model::run(arguments).await,
             Command::Bench(arguments) => bench::run(arguments).await,

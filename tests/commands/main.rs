@@ -6,6 +6,7 @@ mod bundled;
 mod eval;
 mod hub;
 mod model;
+mod probe;
 mod rerank;
 mod score;
 #[path = "../support/hub.rs"]

@@ -14,7 +14,9 @@ pub(crate) fn fails_with(arguments: &[&str], code: i32, named: &[&str]) {
 fn help_names_every_command_and_flag() {
     let output = run(&mut crossrank(&["--help"]), b"");
     let help = String::from_utf8(output.stdout).unwrap();
-    for command in ["run", "demo", "rerank", "eval", "score", "check", "bench", "replay", "model"] {
+    for command in
+        ["run", "demo", "rerank", "eval", "score", "check", "bench", "probe", "replay", "model"]
+    {
         assert!(help.contains(command), "{help}");
     }
     let output = run(&mut crossrank(&["rerank", "--help"]), b"");

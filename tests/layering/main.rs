@@ -99,7 +99,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli", ""]),
     ("flate2", &["cli"]),
     ("fs4", &["hub"]),
-    ("ureq", &["hub", "telemetry::http", "telemetry::otlp"]),
+    ("ureq", &["hub", "telemetry::http", "telemetry::otlp", "cli::probe", "cli::error"]),
     ("hyper", &["admin"]),
     ("hyper_util", &["admin"]),
     ("http_body_util", &["admin"]),
