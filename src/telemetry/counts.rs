@@ -161,6 +161,11 @@ impl Count {
 // === impl Counts ===
 
 impl Counts {
+    /// Counts that somebody looks at.
+    pub(super) fn shown_on(board: Board) -> Self {
+        Self { board, ..Self::default() }
+    }
+
     /// A set that costs so many bytes is in flight.
     pub fn take_in(self: &Arc<Self>, bytes: usize) -> InFlight {
         self.sets_in_flight.rise(1);

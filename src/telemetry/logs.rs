@@ -74,13 +74,14 @@ pub(super) fn init_with(
     loggers: Option<&SdkLoggerProvider>,
     notices: Notices,
 ) -> Result<Logs, Error> {
-    let filter = || Ok(parsed(&settings.filter)?.and(Rarely::default()));
+    let filter = parsed(&settings.filter)?.and(Rarely::default());
     let stderr = Stderr::default();
     let lines = lines(settings.format, io::stderr().is_terminal(), stderr.clone());
     // What the filter leaves out of the log is not worth a notice either.
-    let noticed = notices.with_filter(filter()?.and(LevelFilter::WARN));
+    let worth = parsed(&settings.filter)?.and(Rarely::default()).and(LevelFilter::WARN);
+    let noticed = notices.with_filter(worth);
     let exported = loggers.map(|loggers| exported(loggers, &settings.filter)).transpose()?;
-    let subscriber = Registry::default().with(lines.with_filter(filter()?));
+    let subscriber = Registry::default().with(lines.with_filter(filter));
     let subscriber = subscriber.with(noticed).with(exported);
     subscriber.try_init().map_err(Error::Installed)?;
     Ok(Logs(stderr))

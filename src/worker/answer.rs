@@ -8,13 +8,13 @@ use super::deadline::{Deadlines, Expiry, LatePolicy};
 use super::outcome::{Outcome, ranked, usage};
 use super::shown::{self, Before};
 use crate::context::{AssembleError, Assembler, Passage};
-use crate::engine::{EngineError, PairError, PairScore, ScoreRequest, Scorer, SetScores, Windows};
-use crate::rank::{self, Cuts, Logit};
+use crate::engine::{EngineError, ScoreRequest, Scorer, SetScores};
+use crate::rank::Cuts;
 use crate::telemetry::board::SetShown;
 use crate::telemetry::{self, Counts, SetSpan, Stage, names};
 use crate::wire::{
     self, CandidateSet, Context, Duplicate, Limits, Model, Ranked, Reason, RerankedContext,
-    Results, Status, TimingMs, Usage,
+    Results, Status, TimingMs,
 };
 
 /// What an answer looks like, but for its scores.

@@ -6,8 +6,10 @@ mod kafka;
 
 mod audit;
 mod bad_records;
+mod collector;
 #[cfg(target_os = "linux")]
 mod memory;
+mod observed;
 mod replay;
 mod same_answers;
 mod stage;

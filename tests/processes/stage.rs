@@ -111,10 +111,23 @@ impl Stage {
         self.producer.flush(REQUEST_MAX).unwrap();
     }
 
+    /// Sends a set with these headers, and waits until it is acknowledged.
+    pub(crate) fn produce_with(&self, set: &str, headers: &[(&str, &str)]) {
+        self.send_with("headed", Some(set.as_bytes()), headers);
+        self.producer.flush(REQUEST_MAX).unwrap();
+    }
+
     fn send(&self, key: &str, value: Option<&[u8]>) {
+        self.send_with(key, value, &[]);
+    }
+
+    fn send_with(&self, key: &str, value: Option<&[u8]>, more: &[(&str, &str)]) {
         loop {
             let header = Header { key: "sent-as", value: Some(key) };
-            let headers = OwnedHeaders::new().insert(header);
+            let headers =
+                more.iter().fold(OwnedHeaders::new().insert(header), |headers, (key, value)| {
+                    headers.insert(Header { key, value: Some(value) })
+                });
             let mut record = BaseRecord::to(&self.input).key(key).headers(headers);
             record.payload = value;
             match self.producer.send(record) {
@@ -179,6 +192,11 @@ impl Stage {
             value: message.payload().unwrap().to_vec(),
             source: header(message.headers(), "crossrank-source"),
         })
+    }
+
+    /// One header of each answer.
+    pub(crate) fn headers_of_outputs(&self, name: &str) -> Vec<String> {
+        self.read(&self.output, |message| header(message.headers(), name))
     }
 
     pub(crate) fn letters(&self) -> Vec<Letter> {

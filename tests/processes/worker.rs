@@ -77,6 +77,14 @@ impl Worker {
         read(&self.folder.path().join("log"))
     }
 
+    /// Where its admin port answers.
+    pub(crate) fn admin(&self) -> String {
+        let events = self.log();
+        let events = events.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut addresses = events.filter_map(|event| Some(event["address"].as_str()?.to_owned()));
+        format!("http://{}", addresses.next().expect("a line with the address"))
+    }
+
     /// The most memory that the process has had, in bytes.
     #[cfg(target_os = "linux")]
     pub(crate) fn memory_max(&self) -> usize {

@@ -214,7 +214,7 @@
       const name = element("th", "", String(one.index));
       name.scope = "row";
       return element("tr", "", name, element("td", "", element("span", `pill ${STATES[one.state]}`, one.state)), cell(number(one.lag), "n"),
-        cell(number(one.in_flight), "n"), cell(offset(one.committed), "n"), cell(offset(one.next), "n"), cell(offset(one.end), "n"), cell(number(one.uncommitted), "n"));
+        cell(number(one.in_flight), "n"), cell(offset(one.committed), "n"), cell(offset(one.next), "n"), cell(offset(one.end), "n"), cell(number(one.uncommitted), "n"), cell(one.uncommitted ? time(one.commit_age_s * 1000) : "–", "n"));
     });
     $("partitions").replaceChildren(...rows);
   }

@@ -186,11 +186,6 @@ impl OffsetTracker {
         Some(first.map_or(next, |(&first, _)| first.min(next)))
     }
 
-    /// One past the last claimed offset of `partition`.
-    pub fn next_of(&self, partition: &Partition) -> Option<i64> {
-        self.partitions.get(partition)?.next
-    }
-
     /// What was committed last for `partition`, or where reading began.
     pub fn committed_of(&self, partition: &Partition) -> Option<i64> {
         self.partitions.get(partition)?.committed

@@ -102,7 +102,7 @@ impl Board {
         // Where it is set, an earlier board of this process has it, and keeps it.
         let _kept = notices.0.set(Arc::clone(&outbox));
         let board = Self { outbox: Some(Arc::clone(&outbox)), ..Self::default() };
-        let counts = Arc::new(Counts { board, ..Counts::default() });
+        let counts = Arc::new(Counts::shown_on(board));
         (Arc::clone(&counts), Keeper::new(counts, outbox, happened))
     }
 

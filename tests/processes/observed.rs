@@ -1,0 +1,174 @@
+//! What a worker tells others while it works: who scrapes, who probes, and a collector.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crossrank::telemetry::{Metric, metrics};
+use serde_json::Value;
+
+use crate::audit::Audit;
+use crate::collector::{Collector, Heard, attribute};
+use crate::stage::Stage;
+use crate::worker::Worker;
+
+const SETS: usize = 500;
+const NONE: [usize; 0] = [];
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PRODUCER: &str = "b7ad6b7169203331";
+
+/// The value of a series without labels, or of one that has `labels` first.
+fn series(text: &str, name: &str, labels: &str) -> Vec<f64> {
+    let line = |line: &str| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (found, of) = series.split_once('{').unwrap_or((series, ""));
+        (found == name && of.contains(labels)).then(|| value.parse().unwrap())
+    };
+    text.lines().filter_map(line).collect()
+}
+
+fn sum(text: &str, name: &str, labels: &str) -> f64 {
+    series(text, name, labels).iter().sum()
+}
+
+#[test]
+fn a_scraper_reads_what_was_done_and_a_probe_that_the_worker_is_ready() {
+    let Some(stage) = Stage::set("scraped", 3) else { return };
+    let worker = Worker::start(&stage);
+    stage.produce(0..SETS);
+    stage.produce_one("bad", Some(b"{}"));
+    stage.wait_for_answers(SETS);
+    stage.wait_until_committed();
+    let admin = worker.admin();
+    let get = |path: &str| {
+        let mut response = ureq::get(format!("{admin}{path}")).call().unwrap();
+        response.body_mut().read_to_string().unwrap()
+    };
+    assert_eq!(get("/readyz").matches("[+]").count(), 4);
+    // Partitions are told once a second.
+    let settled = |text: &str| {
+        let lags = series(text, "crossrank_consumer_lag", "");
+        lags.len() == 3 && lags.iter().all(|lag| *lag == 0.0)
+    };
+    let scrapes = std::iter::from_fn(|| {
+        std::thread::park_timeout(Duration::from_millis(100));
+        Some(get("/metrics"))
+    });
+    let text = scrapes.take(100).find(|text| settled(text)).expect("no lag, once all is committed");
+
+    let records = SETS as f64 + 1.0;
+    assert_eq!(sum(&text, "messaging_client_consumed_messages_total", &stage.group), records);
+    assert_eq!(sum(&text, "messaging_client_sent_messages_total", &stage.output), SETS as f64);
+    assert_eq!(sum(&text, "crossrank_sets_answered_total", "reranked"), SETS as f64);
+    assert_eq!(sum(&text, "crossrank_dead_letters_total", "missing_field"), 1.0);
+    assert_eq!(sum(&text, "messaging_process_duration_seconds_count", ""), records);
+    assert_eq!(sum(&text, "crossrank_consumer_uncommitted", ""), 0.0);
+    assert_eq!(sum(&text, "crossrank_consumer_commit_age_seconds", ""), 0.0);
+    for stage in ["decode", "tokenise", "queue", "score", "assemble", "publish"] {
+        let count = sum(&text, "crossrank_stage_duration_seconds_count", &format!("\"{stage}\""));
+        assert!((SETS as f64..=records).contains(&count), "{stage}: {count}");
+    }
+    assert_eq!(sum(&text, "crossrank_worker_info", "crossrank_kernels"), 1.0);
+    // All that the table foretells is there, once it has happened.
+    let told = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let told: BTreeSet<&str> = told.collect();
+    let foretold = metrics().iter().map(Metric::prometheus_name);
+    let silent = foretold.filter(|name| !told.contains(name.as_str()));
+    assert_eq!(silent.collect::<Vec<_>>(), ["crossrank_candidates_unscored_total"]);
+    assert_eq!(worker.terminate().code, Some(0));
+}
+
+#[test]
+fn a_collector_hears_one_trace_from_the_producer_through_the_model_to_the_answer() {
+    let Some(stage) = Stage::set("traced", 1) else { return };
+    for protocol in ["grpc", "http/protobuf"] {
+        let Some(collector) = Collector::start() else { return };
+        let endpoint = if protocol == "grpc" { collector.grpc() } else { collector.http() };
+        let settings = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ];
+        let worker = Worker::start_with(&stage, &settings);
+        let answered = stage.answers();
+        // Another one for each protocol, since scores are remembered.
+        let set = crate::stage::set(protocol.len());
+        let traceparent = format!("00-{TRACE}-{PRODUCER}-01");
+        stage.produce_with(&set, &[("traceparent", &traceparent)]);
+        stage.wait_for_answers(answered + 1);
+        assert_eq!(worker.terminate().code, Some(0));
+        let heard = collector.heard();
+        let last = stage.headers_of_outputs("traceparent").pop().unwrap();
+        holds_one_trace(&heard, &last, &stage);
+        holds_metrics(&heard);
+        let told = |log: &&Value| log["body"]["stringValue"] == "model loaded";
+        assert_eq!(heard.logs().into_iter().filter(told).count(), 1, "{protocol}");
+    }
+}
+
+fn holds_one_trace(heard: &Heard, answer: &str, stage: &Stage) {
+    let spans: Vec<&Value> =
+        heard.spans().into_iter().filter(|span| span["traceId"] == TRACE).collect();
+    let named = |name: &str| {
+        let found = spans.iter().find(|span| span["name"] == *name);
+        *found.unwrap_or_else(|| panic!("no span {name:?} in {spans:#?}"))
+    };
+    let (process, send) =
+        (named(&format!("process {}", stage.input)), named(&format!("send {}", stage.output)));
+    // Kinds by their numbers: internal, producer, consumer.
+    assert_eq!((&process["parentSpanId"], &process["kind"]), (&PRODUCER.into(), &5.into()));
+    assert_eq!((&send["parentSpanId"], &send["kind"]), (&process["spanId"], &4.into()));
+    assert_eq!(answer, format!("00-{TRACE}-{}-01", send["spanId"].as_str().unwrap()));
+    let batch = spans.iter().find(|span| span["name"].as_str().unwrap().starts_with("rerank "));
+    let batch = *batch.expect("the span of a batch");
+    for span in [named("tokenise"), named("queue"), named("rank"), batch] {
+        assert_eq!((&span["parentSpanId"], &span["kind"]), (&process["spanId"], &1.into()));
+    }
+    assert_eq!(batch["links"][0]["spanId"], process["spanId"]);
+    let attributes = &process["attributes"];
+    for (key, value) in [
+        ("messaging.system", "kafka"),
+        ("messaging.destination.name", &*stage.input),
+        ("messaging.consumer.group.name", &*stage.group),
+        ("gen_ai.operation.name", "rerank"),
+        ("gen_ai.rerank.candidate.count", "4"),
+        ("crossrank.status", "reranked"),
+    ] {
+        assert_eq!(attribute(attributes, key), value, "{key}");
+    }
+    let all = serde_json::to_string(&spans).unwrap();
+    assert!(!all.contains("says thing") && !all.contains("what is thing"), "texts in {all}");
+}
+
+fn holds_metrics(heard: &Heard) {
+    let told = heard.metrics();
+    for metric in &told {
+        let foretold = metrics().iter().find(|known| metric["name"] == known.name);
+        let foretold = foretold.unwrap_or_else(|| panic!("{} is not in the table", metric["name"]));
+        assert_eq!(metric["unit"], foretold.unit, "{}", foretold.name);
+    }
+    assert!(told.len() > 25, "{} metrics", told.len());
+}
+
+#[test]
+fn a_collector_that_is_killed_takes_no_record_with_it() {
+    let Some(stage) = Stage::set("unheard", 4) else { return };
+    let Some(collector) = Collector::start() else { return };
+    let endpoint = collector.grpc();
+    let worker = Worker::start_with(
+        &stage,
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
+    );
+    stage.produce(0..SETS);
+    stage.wait_for_answers(SETS / 5);
+    collector.kill();
+    stage.produce(SETS..SETS * 4);
+    stage.wait_for_answers(SETS * 4);
+    stage.wait_until_committed();
+    let stopped = worker.terminate();
+    assert_eq!(stopped.code, Some(0), "{}", stopped.log);
+    let audit = Audit::of(&stage);
+    assert_eq!(audit.lost(0..SETS * 4), NONE);
+    assert_eq!(audit.repeated(), 0);
+    // Of each kind one, however often it was tried.
+    let warned = stopped.log.lines().filter(|line| line.contains("opentelemetry"));
+    assert!(warned.count() < 12, "{}", stopped.log);
+}
