@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::context::{self, TokenCounter};
-use crate::engine::ModelIdentity;
+use crate::engine::{ModelIdentity, PairError, PairScore, Windows};
 
 /// Scores a passage by the number it ends with; `nan` is not finite, `?` cannot be tokenised. What
 /// begins with `known` comes from the cache.
@@ -273,14 +273,4 @@ async fn a_set_that_is_no_longer_wanted_has_no_answer() {
     let set = wire::decode(Some(set.to_string().as_bytes()), reranker.limits()).unwrap();
     let refused = reranker.answer(set, Box::new(|| false), Timestamp::now()).await;
     assert!(matches!(refused, Err(AnswerError::Engine(EngineError::Unwanted))));
-}
-
-#[test]
-fn displacement_is_how_far_the_first_ten_results_were_moved_on_average() {
-    assert_eq!(displacement(&[]), None);
-    assert_eq!(displacement(&[0, 1, 2]), Some(0.0));
-    assert_eq!(displacement(&[1, 0]), Some(1.0));
-    assert_eq!(displacement(&[4, 0, 1, 2, 3]), Some(8.0 / 5.0));
-    let ten_and_more: Vec<usize> = (0..10).chain([19, 18]).collect();
-    assert_eq!(displacement(&ten_and_more), Some(0.0), "what follows does not count");
 }

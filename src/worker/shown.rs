@@ -61,17 +61,39 @@ impl Before {
 /// How far the model moved the top: of the first ten results, the mean of how many ranks each is from
 /// where the first stage had it; `None` where nothing was scored.
 pub(super) fn displacement(answer: &RerankedContext) -> Option<f64> {
-    let top = &answer.results[..answer.results.len().min(PLACES)];
-    if answer.status == Status::Passthrough || top.is_empty() {
-        return None;
+    match answer.status {
+        Status::Reranked | Status::Partial => {
+            moved(answer.results.iter().map(|result| (result.first, result.rank)))
+        }
+        Status::Passthrough => None,
     }
-    let moved: usize = top.iter().map(|result| result.first.abs_diff(result.rank)).sum();
-    Some(moved as f64 / top.len() as f64)
+}
+
+/// Of ranks in the first stage and here.
+fn moved(ranks: impl Iterator<Item = (usize, usize)>) -> Option<f64> {
+    let moved: Vec<usize> = ranks.take(PLACES).map(|(first, rank)| first.abs_diff(rank)).collect();
+    (!moved.is_empty()).then(|| moved.iter().sum::<usize>() as f64 / moved.len() as f64)
 }
 
 fn beginning(texts: Texts, text: Option<&str>) -> Option<String> {
     match texts {
         Texts::Shown => text.map(|text| text.chars().take(PASSAGE_CHARS).collect()),
         Texts::Hidden => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn displacement_is_how_far_the_first_ten_results_were_moved_on_average() {
+        let moved = |first: &[usize]| moved(first.iter().copied().zip(1..));
+        assert_eq!(moved(&[]), None);
+        assert_eq!(moved(&[1, 2, 3]), Some(0.0));
+        assert_eq!(moved(&[2, 1]), Some(1.0));
+        assert_eq!(moved(&[5, 1, 2, 3, 4]), Some(8.0 / 5.0));
+        let ten_and_more: Vec<usize> = (1..=10).chain([20, 19]).collect();
+        assert_eq!(moved(&ten_and_more), Some(0.0), "what follows does not count");
     }
 }

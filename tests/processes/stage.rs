@@ -126,7 +126,7 @@ impl Stage {
             let header = Header { key: "sent-as", value: Some(key) };
             let headers =
                 more.iter().fold(OwnedHeaders::new().insert(header), |headers, (key, value)| {
-                    headers.insert(Header { key, value: Some(value) })
+                    headers.insert(Header { key, value: Some(*value) })
                 });
             let mut record = BaseRecord::to(&self.input).key(key).headers(headers);
             record.payload = value;
