@@ -32,7 +32,7 @@ impl Collector {
         if !program.exists() {
             let required = std::env::var_os("CROSSRANK_REQUIRE_TOOLS").is_some();
             assert!(!required, "CROSSRANK_REQUIRE_TOOLS is set; run tests/deploy/tools");
-            println!("no collector here; tests/deploy/tools builds one");
+            crate::kafka::skipped("there is no collector; tests/deploy/tools builds one");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();

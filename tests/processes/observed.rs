@@ -61,6 +61,7 @@ fn a_scraper_reads_what_was_done_and_a_probe_that_the_worker_is_ready() {
     assert_eq!(sum(&text, "crossrank_sets_answered_total", "reranked"), SETS as f64);
     assert_eq!(sum(&text, "crossrank_dead_letters_total", "missing_field"), 1.0);
     assert_eq!(sum(&text, "messaging_process_duration_seconds_count", ""), records);
+    assert_eq!(series(&text, "crossrank_rebalances_total", "lost"), [0.0]);
     assert_eq!(sum(&text, "crossrank_consumer_uncommitted", ""), 0.0);
     assert_eq!(sum(&text, "crossrank_consumer_commit_age_seconds", ""), 0.0);
     for stage in ["decode", "tokenise", "queue", "score", "assemble", "publish"] {

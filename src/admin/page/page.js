@@ -210,11 +210,13 @@
     const left = total > list.length ? ` The ${list.length} with the largest lag are shown.` : "";
     put($("partitions-note"), total ? `${many(total, "partition", "partitions")} of ${topic}.${left}` : "None is assigned to this worker.");
     const offset = value => value == null ? "–" : String(value);
+    // Looked at once a second.
+    const age = one => !one.uncommitted ? "–" : one.commit_age_s < 1 ? "< 1 s" : time(one.commit_age_s * 1000);
     const rows = list.map(one => {
       const name = element("th", "", String(one.index));
       name.scope = "row";
       return element("tr", "", name, element("td", "", element("span", `pill ${STATES[one.state]}`, one.state)), cell(number(one.lag), "n"),
-        cell(number(one.in_flight), "n"), cell(offset(one.committed), "n"), cell(offset(one.next), "n"), cell(offset(one.end), "n"), cell(number(one.uncommitted), "n"), cell(one.uncommitted ? time(one.commit_age_s * 1000) : "–", "n"));
+        cell(number(one.in_flight), "n"), cell(offset(one.committed), "n"), cell(offset(one.next), "n"), cell(offset(one.end), "n"), cell(number(one.uncommitted), "n"), cell(age(one), "n"));
     });
     $("partitions").replaceChildren(...rows);
   }
