@@ -139,7 +139,7 @@ mod tests {
             TOKEN.to_owned(),
             "Bearer ".to_owned(),
             format!("Bearer {TOKEN}f"),
-            format!("Bearer {}", &TOKEN[..15]),
+            format!("Bearer {}", TOKEN.get(..15).unwrap()),
             format!("Digest {TOKEN}"),
             basic(TOKEN),
             "Basic %%%".to_owned(),

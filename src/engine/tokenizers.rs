@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::SendError;
 use crossrank_model::{PairTokenizer, Query, TokenizerError, Window};
 use tokio::sync::oneshot;
 
@@ -58,6 +57,9 @@ pub(super) struct Header {
     pub(super) reply: oneshot::Sender<Result<SetScores, EngineError>>,
 }
 
+/// The dispatcher has ended, and with it the way on.
+struct Gone;
+
 /// What a tokenizer thread works with.
 struct Tokenizer {
     tokenizer: PairTokenizer,
@@ -86,8 +88,8 @@ impl Tokenizer {
                 continue;
             }
             let Some(number) = numbers.next() else { return };
-            if self.tokenize(number, incoming).is_err() {
-                // The dispatcher is gone. Sets that are still in line would keep their callers waiting:
+            if let Err(Gone) = self.tokenize(number, incoming) {
+                // Sets that are still in line would keep their callers waiting:
                 // a closed channel is not an empty one.
                 sets.close();
                 while sets.try_recv().is_ok() {}
@@ -97,7 +99,7 @@ impl Tokenizer {
     }
 
     /// Hands the set on in parts.
-    fn tokenize(&mut self, set: u64, incoming: Incoming) -> Result<(), SendError<Part>> {
+    fn tokenize(&mut self, set: u64, incoming: Incoming) -> Result<(), Gone> {
         let begun = Instant::now();
         let Incoming { request, since, taken, reply } = incoming;
         let ScoreRequest { query, passages, deadline, wanted, span } = request;
@@ -122,15 +124,19 @@ impl Tokenizer {
         for passages in passages.chunks(PART_PASSAGES) {
             let keyed = |passage: &String| self.passage(query.as_ref()?, passage);
             let passages = passages.iter().map(keyed).collect();
-            self.parts.send(Part { set, header: header.take(), passages })?;
+            self.hand_on(Part { set, header: header.take(), passages })?;
         }
         if header.is_some() {
-            self.parts.send(Part { set, header, passages: Vec::new() })?;
+            self.hand_on(Part { set, header, passages: Vec::new() })?;
         }
         let took = begun.elapsed();
         span.step(names::span::TOKENISE, took, Duration::ZERO);
         self.counts.took(Stage::Tokenise, took);
         Ok(())
+    }
+
+    fn hand_on(&self, part: Part) -> Result<(), Gone> {
+        self.parts.send(part).map_err(|_part| Gone)
     }
 
     /// `None` where the tokenizer refuses the passage.

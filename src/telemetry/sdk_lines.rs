@@ -84,8 +84,7 @@ mod tests {
         let targets = std::sync::Arc::default();
         let layer = Heard(std::sync::Arc::clone(&targets)).with_filter(filter);
         tracing::subscriber::with_default(Registry::default().with(layer), log);
-        let targets = targets.lock().unwrap().clone();
-        targets
+        targets.lock().unwrap().clone()
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Collector {
     /// builds it.
     pub(crate) fn start() -> Option<Self> {
         let program = folder_of_tools().join("bin/collector");
-        if !program.exists() {
+        if !program.is_file() {
             let required = std::env::var_os("CROSSRANK_REQUIRE_TOOLS").is_some();
             assert!(!required, "CROSSRANK_REQUIRE_TOOLS is set; run tests/deploy/tools");
             crate::kafka::skipped("there is no collector; tests/deploy/tools builds one");
