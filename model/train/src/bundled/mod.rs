@@ -41,9 +41,12 @@ pub(crate) struct Recipe {
     /// Where the model goes, in int8; a directory that is made
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Model to go on from, rather than from the encoder; it teaches, too
+    /// Model to go on from, rather than from the encoder
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
+    /// A cross-encoder that teaches, too, as much as the encoder with BM25
+    #[arg(long, value_name = "DIR")]
+    teacher: Option<PathBuf>,
     /// Layers of the encoder that are kept, such as 0,1,2,4; all by default
     #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
     layers: Option<Vec<usize>>,
@@ -101,7 +104,7 @@ impl Recipe {
             threads: self.threads,
         };
         let from = self.from.clone().unwrap_or(first);
-        let second = match &self.from {
+        let second = match &self.teacher {
             Some(model) => Some(Ranker::load(model, TOKENS_MAX, 1)?),
             None => None,
         };
