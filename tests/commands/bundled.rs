@@ -92,9 +92,17 @@ fn it_is_listed_and_inspected_and_its_hash_pins_it() {
     let list = told(&mut bare(&["model", "list"], &home));
     assert!(list.starts_with("bundled  sha256:") && list.contains("ships inside"), "{list}");
     let inspect = told(&mut bare(&["model", "inspect", "bundled"], &home));
-    for part in ["crossrank-bundled", "BertForSequenceClassification", "yes, pairs of", "I8"] {
+    for part in [
+        "crossrank-bundled",
+        "BertForSequenceClassification",
+        "yes, pairs of",
+        "I8",
+        " of weights with int8, as they are stored",
+        "Apache-2.0",
+    ] {
         assert!(inspect.contains(part), "{part} is not in {inspect}");
     }
+    assert!(!inspect.contains("f32"), "{inspect}");
     let sha256 = inspect.lines().find_map(|line| line.strip_prefix("sha256       ")).unwrap();
     let revision = list.split_whitespace().nth(1).unwrap();
     assert!(format!("sha256:{sha256}").starts_with(revision), "{revision} of {sha256}");

@@ -136,7 +136,7 @@ fn a_model_is_pulled_listed_inspected_and_carried_away() {
             "yes, pairs of 256 tokens",
             "F32, 0.1 million",
             " with f32, ",
-            " with int8 tokens/s (pairs of 128 tokens, flex, ",
+            " tokens/s with int8 (pairs of 128 tokens, flex, ",
             "of activations beside them",
             "apache-2.0",
             "no published scores",

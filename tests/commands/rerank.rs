@@ -141,16 +141,15 @@ fn flags_change_what_comes_out() {
     let truncated = |arguments: &[&str]| {
         lines(&rerank(arguments, &long.to_string()))[0]["results"][0]["truncated"].clone()
     };
-    assert_eq!(truncated(&["--max-length", "32"]), true);
-    assert_eq!(truncated(&[]), false);
+    assert_eq!(truncated(&["--max-length", "32", "--long-passages", "truncate"]), true);
+    assert_eq!(truncated(&["--max-length", "32"]), false);
 }
 
 #[test]
-fn a_long_passage_is_scored_in_windows_where_that_is_asked_for() {
+fn a_long_passage_is_scored_in_windows_unless_told_otherwise() {
     let text = "word ".repeat(40) + "thing and set " + &"word ".repeat(40);
     let set = json!({"request_id": "r", "query": "q", "candidates": [{"id": "a", "text": text}]});
-    let windows = ["--max-length", "32", "--long-passages", "best-window"];
-    let answer = &lines(&rerank(&windows, &set.to_string()))[0];
+    let answer = &lines(&rerank(&["--max-length", "32"], &set.to_string()))[0];
     let (result, usage) = (&answer["results"][0], &answer["usage"]);
     assert_eq!(result["truncated"], false);
     assert!(usage["windows"].as_u64() > Some(3) && usage["pairs"] == 1, "{usage}");

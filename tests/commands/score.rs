@@ -93,7 +93,8 @@ fn gzip_is_read_and_a_long_passage_is_said_to_be_cut() {
     let long = json!({"query": "q", "text": "word ".repeat(60)});
     writeln!(gzip, "{long}\n{}", json!({"query": "q", "text": "short"})).unwrap();
     std::fs::write(&file, gzip.finish().unwrap()).unwrap();
-    let output = score(&["--max-length", "32", file.to_str().unwrap()], b"");
+    let cut = ["--max-length", "32", "--long-passages", "truncate", file.to_str().unwrap()];
+    let output = score(&cut, b"");
     assert!(output.status.success(), "{}", stderr(&output));
     let scores = lines(&output);
     assert_eq!((&scores[0]["truncated"], &scores[1]["truncated"]), (&json!(true), &Value::Null));

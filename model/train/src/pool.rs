@@ -46,6 +46,8 @@ pub(crate) struct Found {
     pub(crate) place: u32,
     /// Both first stages together, as a logit.
     pub(crate) logit: f32,
+    /// BM25's score.
+    pub(crate) words: f32,
 }
 
 // === impl Texts ===
@@ -141,10 +143,11 @@ impl Pool {
         let standard = Standard::of(places.iter().map(bm25));
         let mut found: Vec<Found> = places
             .iter()
-            .map(|place| Found {
-                place: *place,
-                logit: COSINE_SCALE * cosines[*place as usize]
-                    + BM25_SHARE * standard.score(bm25(place)),
+            .map(|&place| {
+                let words = bm25(&place);
+                let logit =
+                    COSINE_SCALE * cosines[place as usize] + BM25_SHARE * standard.score(words);
+                Found { place, logit, words }
             })
             .collect();
         found.sort_by(|a, b| b.logit.total_cmp(&a.logit).then(a.place.cmp(&b.place)));

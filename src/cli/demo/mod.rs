@@ -38,10 +38,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let config = configure(&arguments.model, &cluster)?;
     let logs = telemetry::init(&config.reranking.telemetry).map_err(CliError::Telemetry)?;
     let mut shutdown = Shutdown::listen().map_err(CliError::Signals)?;
-    tokio::select! {
+    let outcome = tokio::select! {
         shown = demonstrate(config, usize::from(arguments.sets), &logs) => shown,
         () = shutdown.asked() => Ok(()),
-    }
+    };
+    // Clients let go of it in threads of their own, and would warn that it is gone: it ends with the process.
+    std::mem::forget(cluster);
+    outcome
 }
 
 async fn demonstrate(config: Config, sets: usize, logs: &Logs) -> Result<(), CliError> {

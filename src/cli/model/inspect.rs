@@ -13,6 +13,9 @@ use crate::hub::{
     self, BUNDLED, Demand, Hub, HubError, ModelId, Revision, SelfTest, Settings, Snapshot, Weights,
 };
 
+/// As its card says, which is not inside.
+const BUNDLED_LICENCE: &str = "Apache-2.0";
+
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// A model of the cache, or a directory; a directory that exists wins. `bundled` is the one that ships inside.
@@ -81,10 +84,17 @@ fn described(model: &Model, tried: &Tried) -> Result<String, HubError> {
             line("weights", format!("{}, {millions:.1} million", weights.formats.join(" and ")));
             let [f32, half, int8] =
                 [weights.f32_bytes(), weights.half_bytes(), weights.int8_bytes()].map(megabytes);
-            let all = format!(
-                "{f32} of weights with f32, about {half} with f16 or bf16, {int8} with int8"
+            // What is int8 in the file is read as nothing else.
+            let is_int8 = weights.formats.iter().any(|format| format == "I8");
+            line(
+                "memory",
+                match is_int8 {
+                    true => format!("{int8} of weights with int8, as they are stored"),
+                    false => format!(
+                        "{f32} of weights with f32, about {half} with f16 or bf16, {int8} with int8"
+                    ),
+                },
             );
-            line("memory", all);
             if let Some(Speed { activation_bytes, .. }) = tried.speeds.first() {
                 let activations = megabytes(*activation_bytes);
                 line("", format!("about {activations} of activations beside them"));
@@ -167,12 +177,10 @@ fn speed(speeds: &[Speed]) -> Option<String> {
     let &Speed { replicas, pair_tokens, .. } = speeds.first()?;
     let each: Vec<String> = speeds
         .iter()
-        .map(|speed| format!("{} with {}", rounded(speed.tokens_per_s), speed.precision))
+        .map(|speed| format!("{} tokens/s with {}", rounded(speed.tokens_per_s), speed.precision))
         .collect();
     let each = each.join(", ");
-    Some(format!(
-        "about {each} tokens/s (pairs of {pair_tokens} tokens, flex, replicas: {replicas})"
-    ))
+    Some(format!("about {each} (pairs of {pair_tokens} tokens, flex, replicas: {replicas})"))
 }
 
 /// To two digits: a run of a moment tells no more.
@@ -212,6 +220,9 @@ fn self_test(model: &Model) -> String {
 
 /// What the front matter of the model card says.
 fn licence(directory: &Path) -> Option<String> {
+    if crossrank_model::bundled() == Some(directory) {
+        return Some(BUNDLED_LICENCE.to_owned());
+    }
     let card = String::from_utf8(ModelFile::read_whole(directory, "README.md").ok()?).ok()?;
     let matter = card.strip_prefix("---")?.split("\n---").next()?.to_owned();
     let named = matter.lines().find_map(|line| line.strip_prefix("license:"))?;

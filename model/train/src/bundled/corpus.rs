@@ -1,11 +1,13 @@
-//! The texts that the bundled model learns from: SQuAD's sentences, and MedQuAD's answers in pieces.
+//! The texts that the bundled model learns from: SQuAD's sentences, MedQuAD's answers in pieces, WordNet's glosses.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 use fastrand::Rng;
 use serde::Deserialize;
 
+use super::wordnet;
 use crate::pairs;
 
 /// Words of the shortest and longest piece of a text.
@@ -18,11 +20,23 @@ const UNSEEN: &str = "5_NIDDK_QA/";
 /// Answers that are tables in disguise.
 const TABLE: &str = "Human Phenotype Ontology";
 
+/// Where a text is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Wikipedia, and questions that people asked of its paragraphs.
+    Squad,
+    /// Answers of health services to consumers.
+    Medquad,
+    /// A dictionary: words that the others never use.
+    Wordnet,
+}
+
 /// Passages and questions, and which answer which.
+#[derive(Default)]
 pub(crate) struct Corpus {
     pub(crate) passages: Vec<String>,
-    /// How many of them are SQuAD's: the first ones.
-    pub(crate) general: usize,
+    /// Where the passages of each source stand.
+    pub(crate) places: Vec<(Source, Range<usize>)>,
     pub(crate) questions: Vec<Question>,
 }
 
@@ -32,8 +46,7 @@ pub(crate) struct Question {
     pub(crate) text: String,
     /// The passages of which one answers it: pieces of one text.
     pub(crate) answers: Vec<u32>,
-    /// Whether it is SQuAD's.
-    pub(crate) general: bool,
+    pub(crate) source: Source,
 }
 
 #[derive(Deserialize)]
@@ -53,16 +66,32 @@ struct MedquadPair {
 // === impl Corpus ===
 
 impl Corpus {
-    /// Reads `squad_sentence_pairs.jsonl.gz` and `medquad_pairs.jsonl.gz` of a folder. Rows that LiveQA's test set has,
-    /// too, are left out.
-    pub(crate) fn read(folder: &Path, medical: bool, rng: &mut Rng) -> anyhow::Result<Self> {
-        let mut corpus = Self { passages: Vec::new(), general: 0, questions: Vec::new() };
+    /// Reads `squad_sentence_pairs.jsonl.gz` and `medquad_pairs.jsonl.gz` of a folder, the second where `medical`, and
+    /// WordNet's `data.*` where a folder with them is given. Rows that LiveQA's test set has, too, are left out.
+    pub(crate) fn read(
+        folder: &Path,
+        medical: bool,
+        glosses: Option<&Path>,
+        rng: &mut Rng,
+    ) -> anyhow::Result<Self> {
+        let mut corpus = Self::default();
         corpus.add_squad(pairs::lines(&folder.join("squad_sentence_pairs.jsonl.gz"))?, rng);
-        corpus.general = corpus.passages.len();
+        corpus.ends(Source::Squad);
         if medical {
             corpus.add_medquad(pairs::lines(&folder.join("medquad_pairs.jsonl.gz"))?, rng);
+            corpus.ends(Source::Medquad);
+        }
+        if let Some(glosses) = glosses {
+            corpus.add_wordnet(&wordnet::read(glosses)?, rng);
+            corpus.ends(Source::Wordnet);
         }
         Ok(corpus)
+    }
+
+    /// The passages that were added last are of this source.
+    fn ends(&mut self, source: Source) {
+        let first = self.places.last().map_or(0, |(_, places)| places.end);
+        self.places.push((source, first..self.passages.len()));
     }
 
     /// Neighbouring sentences become passages of many lengths.
@@ -85,7 +114,7 @@ impl Corpus {
             self.questions.push(Question {
                 text: untokenised(&pair.query),
                 answers,
-                general: true,
+                source: Source::Squad,
             });
         }
         self.passages.push(piece);
@@ -107,7 +136,16 @@ impl Corpus {
                 answers.push(place);
             }
             let text = pair.query.replace(" ?", "?").replace("What is (are)", "What is");
-            self.questions.push(Question { text, answers, general: false });
+            self.questions.push(Question { text, answers, source: Source::Medquad });
+        }
+    }
+
+    fn add_wordnet(&mut self, entries: &[wordnet::Entry], rng: &mut Rng) {
+        for entry in entries {
+            let answers = vec![self.passages.len() as u32];
+            self.passages.push(entry.passage(rng));
+            let text = entry.question(rng);
+            self.questions.push(Question { text, answers, source: Source::Wordnet });
         }
     }
 }

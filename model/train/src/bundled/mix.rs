@@ -1,17 +1,21 @@
+use std::ops::Range;
+
 use fastrand::Rng;
 
-use super::corpus::Question;
+use super::corpus::{Question, Source};
 use super::queries::Words;
 use crate::contrast::{self, Case};
-use crate::fit::Source;
+use crate::fit;
 use crate::list::{Candidate, List};
 use crate::measure::Ranker;
 use crate::pool::{Found, Pool};
 
-/// Lists of a step: of questions that somebody asked, of queries made from a passage's words, and of generated cases.
-const ASKED: [usize; 2] = [2, 1];
-const MADE: [usize; 2] = [2, 1];
-const CASES: usize = 12;
+/// Lists of a step and a source: of questions that somebody asked, and of queries made from a passage's words. Glosses are
+/// short, so that there is time for more of them.
+const LISTS: [(Source, usize, usize); 3] =
+    [(Source::Squad, 2, 2), (Source::Medquad, 1, 1), (Source::Wordnet, 3, 2)];
+/// Generated cases of a step.
+const CASES: usize = 8;
 /// How much a generated case counts beside the others, which say more about the passages that retrieval finds.
 const CASE_WEIGHT: f32 = 0.3;
 
@@ -19,6 +23,8 @@ const CASE_WEIGHT: f32 = 0.3;
 const CANDIDATES: std::ops::RangeInclusive<usize> = 8..=14;
 /// Passages that a list has from anywhere.
 const STRANGERS: usize = 2;
+/// Share of the draws that go by words alone.
+const BY_WORDS: f64 = 0.4;
 /// How far the labelled passage is at least above all others, and what no longer fits the query below it, in logits.
 const LIFT: f32 = 1.0;
 const DROP: f32 = 4.0;
@@ -29,8 +35,8 @@ const VIOLATED: f64 = 0.6;
 pub(super) struct Mix {
     pub(super) pool: Pool,
     pub(super) words: Words,
-    /// Passages of general knowledge come first.
-    pub(super) general: usize,
+    /// Where the passages of each source stand.
+    pub(super) places: Vec<(Source, Range<usize>)>,
     pub(super) questions: Vec<Question>,
     /// A cross-encoder that teaches, too.
     pub(super) second: Option<Ranker>,
@@ -39,18 +45,19 @@ pub(super) struct Mix {
 
 // === impl Mix ===
 
-impl Source for Mix {
+impl fit::Source for Mix {
     fn lists(&self, step: u64) -> anyhow::Result<Vec<List>> {
         let mut rng = Rng::with_seed(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step);
         let mut lists = Vec::new();
-        for (general, count) in [(true, ASKED[0]), (false, ASKED[1])] {
-            for _ in 0..count {
-                lists.push(self.asked(general, &mut rng)?);
+        for (source, places) in &self.places {
+            let Some((_, asked, made)) = LISTS.iter().find(|own| own.0 == *source) else {
+                continue;
+            };
+            for _ in 0..*asked {
+                lists.push(self.asked(*source, &mut rng)?);
             }
-        }
-        for (general, count) in [(true, MADE[0]), (false, MADE[1])] {
-            for _ in 0..count {
-                lists.push(self.made(general, &mut rng)?);
+            for _ in 0..*made {
+                lists.push(self.made(places.clone(), &mut rng)?);
             }
         }
         for _ in 0..CASES {
@@ -65,11 +72,10 @@ impl Source for Mix {
 
 impl Mix {
     /// A question that somebody asked. Of its answers, the one that fits best is lifted above all others.
-    fn asked(&self, general: bool, rng: &mut Rng) -> anyhow::Result<List> {
+    fn asked(&self, source: Source, rng: &mut Rng) -> anyhow::Result<List> {
         let question = loop {
             let question = &self.questions[rng.usize(0..self.questions.len())];
-            // Where there is only one kind, it is taken for both.
-            if question.general == general || self.general == self.pool.passages.len() {
+            if question.source == source {
                 break question;
             }
         };
@@ -97,12 +103,9 @@ impl Mix {
     }
 
     /// A query made from a passage's own words. The teacher alone says what answers it.
-    fn made(&self, general: bool, rng: &mut Rng) -> anyhow::Result<List> {
-        let all = self.pool.passages.len();
-        let range =
-            if general || self.general == all { 0..self.general } else { self.general..all };
+    fn made(&self, places: Range<usize>, rng: &mut Rng) -> anyhow::Result<List> {
         let (place, query) = loop {
-            let place = rng.usize(range.clone());
+            let place = rng.usize(places.clone());
             if let Some(query) = self.words.query(&self.pool.passages[place], rng) {
                 break (place as u32, query);
             }
@@ -113,7 +116,8 @@ impl Mix {
         self.taught(query, &chosen)
     }
 
-    /// Passages of a list: `first`, strangers, and of those found more of the better ones.
+    /// Passages of a list: `first`, strangers, and of those found more of the better ones, and of those with the query's
+    /// words: a first stage that goes by words puts them before the reranker, whatever they mean.
     fn chosen(
         &self,
         found: &[Found],
@@ -128,10 +132,13 @@ impl Mix {
             .filter(|own| Some(own.place) == first || strangers.contains(&own.place))
             .copied()
             .collect();
+        let mut by_words: Vec<&Found> = found.iter().collect();
+        by_words.sort_by(|a, b| b.words.total_cmp(&a.words).then(a.place.cmp(&b.place)));
         while chosen.len() < count {
             // Half of the draws are from the best tenth.
             let share = rng.f64().powi(3);
-            let own = found[(share * found.len() as f64) as usize];
+            let place = (share * found.len() as f64) as usize;
+            let own = if rng.f64() < BY_WORDS { *by_words[place] } else { found[place] };
             if chosen.iter().all(|other| other.place != own.place) {
                 chosen.push(own);
             }

@@ -4,6 +4,7 @@
 mod corpus;
 mod mix;
 mod queries;
+mod wordnet;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use crate::fit::{self, Judge, Loss, Outcome, Plan};
 use crate::list::List;
 use crate::measure::Ranker;
 use crate::pool::{Pool, Texts};
-use corpus::{Corpus, Question};
+use corpus::{Corpus, Question, Source};
 use mix::Mix;
 use queries::Words;
 
@@ -28,6 +29,9 @@ pub(crate) struct Recipe {
     /// Folder with squad_sentence_pairs.jsonl.gz and medquad_pairs.jsonl.gz
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// Folder with WordNet's data.noun, data.verb, data.adj and data.adv, to learn words that are in no other text
+    #[arg(long, value_name = "DIR")]
+    glosses: Option<PathBuf>,
     /// Directory of all-MiniLM-L6-v2, or another bi-encoder with mean pooling
     #[arg(long, value_name = "DIR")]
     encoder: PathBuf,
@@ -37,9 +41,12 @@ pub(crate) struct Recipe {
     /// Where the model goes, in int8; a directory that is made
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Model to go on from, rather than from the encoder; it teaches, too
+    /// Model to go on from, rather than from the encoder
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
+    /// A cross-encoder that teaches, too, as much as the encoder with BM25
+    #[arg(long, value_name = "DIR")]
+    teacher: Option<PathBuf>,
     /// Layers of the encoder that are kept, such as 0,1,2,4; all by default
     #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
     layers: Option<Vec<usize>>,
@@ -84,7 +91,8 @@ impl Recipe {
             start(&self.encoder, &first, &new)?;
         }
         let mut rng = Rng::with_seed(self.seed);
-        let mut corpus = Corpus::read(&self.data, !self.without_medquad, &mut rng)?;
+        let mut corpus =
+            Corpus::read(&self.data, !self.without_medquad, self.glosses.as_deref(), &mut rng)?;
         let held_out = held_out(&mut corpus.questions);
         let texts = Texts::load(&self.encoder, &first)?;
         let passages = std::mem::take(&mut corpus.passages);
@@ -96,14 +104,14 @@ impl Recipe {
             threads: self.threads,
         };
         let from = self.from.clone().unwrap_or(first);
-        let second = match &self.from {
+        let second = match &self.teacher {
             Some(model) => Some(Ranker::load(model, TOKENS_MAX, 1)?),
             None => None,
         };
         let mix = Mix {
             pool,
             words,
-            general: corpus.general,
+            places: corpus.places,
             questions: corpus.questions,
             second,
             seed: self.seed,
@@ -140,9 +148,9 @@ impl Recipe {
 /// Takes some questions of each source out.
 fn held_out(questions: &mut Vec<Question>) -> Vec<Question> {
     let mut held_out = Vec::new();
-    for general in [true, false] {
+    for source in [Source::Squad, Source::Medquad, Source::Wordnet] {
         let own: Vec<usize> =
-            (0..questions.len()).filter(|&place| questions[place].general == general).collect();
+            (0..questions.len()).filter(|&place| questions[place].source == source).collect();
         let step = (own.len() / HELD_OUT).max(1);
         for &place in own.iter().step_by(step).take(HELD_OUT).collect::<Vec<_>>().iter().rev() {
             held_out.push(questions.remove(*place));
