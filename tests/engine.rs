@@ -335,7 +335,14 @@ async fn a_batch_has_a_span_below_one_of_its_sets_and_linked_to_all_that_are_sam
     let mut scored = tokio::task::JoinSet::new();
     for id in 0..20 {
         let offset = id as i64;
-        let received = Received { topic: &topic, partition: 0, offset, group: &group, bytes: 1 };
+        let received = Received {
+            topic: &topic,
+            partition: 0,
+            offset,
+            group: &group,
+            bytes: Some(1),
+            waited: Duration::ZERO,
+        };
         let span = telemetry.tracer().receive(&received, |_| None);
         let (engine, mut request) = (Arc::clone(&engine), request(id));
         request.span = span.clone();

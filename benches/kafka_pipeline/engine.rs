@@ -17,7 +17,7 @@ const SETS_IN_FLIGHT: usize = 256;
 
 /// One engine for both.
 #[derive(Clone)]
-struct Shared(Arc<Engine>);
+pub(crate) struct Shared(pub(crate) Arc<Engine>);
 
 impl Scorer for Shared {
     fn model(&self) -> &ModelIdentity {
@@ -67,7 +67,7 @@ pub(crate) fn compare(brokers: &str, model: &Path, sets: &[Vec<u8>], arguments: 
 }
 
 /// Those of a worker, but that it remembers no scores: every round scores the same pairs.
-fn settings(model: &Path, with: &[String]) -> engine::Settings {
+pub(crate) fn settings(model: &Path, with: &[String]) -> engine::Settings {
     let model = model.display().to_string();
     let mut flags = vec![
         ("kafka.brokers", "unused:1"),

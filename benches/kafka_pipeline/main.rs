@@ -12,6 +12,13 @@
 //! cargo bench --bench kafka_pipeline -- --model DIR --input SETS.jsonl [--with model.precision=int8]
 //! ```
 //!
+//! With a collector, the worker runs without telemetry and with all of it, to a collector that answers, to none, and
+//! to one that never does; with a model, too, or without:
+//!
+//! ```text
+//! cargo bench --bench kafka_pipeline -- --collector http://localhost:4317
+//! ```
+//!
 //! A broker is started as the tests do, or taken from `CROSSRANK_TEST_BROKERS`.
 
 #![allow(dead_code, reason = "each bench uses its part of the support")]
@@ -23,6 +30,7 @@ mod engine;
 mod kafka;
 #[path = "../support/mod.rs"]
 mod support;
+mod telemetry;
 mod topics;
 mod worker;
 
@@ -53,6 +61,9 @@ struct Arguments {
     /// Candidate sets as JSON lines, for the model to score.
     #[arg(long, value_name = "FILE", requires = "model")]
     input: Option<PathBuf>,
+    /// Where a collector takes OTLP over gRPC.
+    #[arg(long, value_name = "URL")]
+    collector: Option<String>,
     /// What `cargo bench` says.
     #[arg(long, hide = true)]
     bench: bool,
@@ -75,10 +86,17 @@ fn main() {
         return;
     }
     let Some(kafka) = kafka::Kafka::start() else { return };
-    if let (Some(model), Some(input)) = (&arguments.model, &arguments.input) {
+    let scored = arguments.model.as_ref().zip(arguments.input.as_ref()).map(|(model, input)| {
         let lines = std::fs::read_to_string(input).expect("a file of candidate sets");
         let sets: Vec<Vec<u8>> = lines.lines().map(|line| line.as_bytes().to_vec()).collect();
-        return engine::compare(&kafka.brokers(), model, &sets, &arguments);
+        (model.as_path(), sets)
+    });
+    let scored = scored.as_ref().map(|(model, sets)| (*model, sets.as_slice()));
+    if let Some(collector) = &arguments.collector {
+        return telemetry::compare(&kafka.brokers(), collector, scored, &arguments);
+    }
+    if let Some((model, sets)) = scored {
+        return engine::compare(&kafka.brokers(), model, sets, &arguments);
     }
     let sizes = if arguments.size.is_empty() { vec![50, 10] } else { arguments.size.clone() };
     for size in sizes {

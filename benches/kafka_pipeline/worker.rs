@@ -3,8 +3,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossrank::engine::{EngineError, ModelIdentity, ScoreRequest, Scorer, SetScores};
-use crossrank::kafka::{Delivery, KafkaSink, KafkaSource, start_exactly_once};
+use crossrank::kafka::{Delivery, KafkaSink, KafkaSource, start_exactly_once_counting};
 use crossrank::stream::{Position, PublishError, Record, RecordSink, RecordSource};
+use crossrank::telemetry::{Telemetry, Tracer};
 use crossrank::wire;
 use crossrank::worker::{Reranker, Worker};
 use tokio::runtime::Runtime;
@@ -88,8 +89,19 @@ pub(crate) fn run_with<S: Scorer>(
     context: bool,
     with: &[String],
 ) -> Run {
+    run_observed(topics, scorer, context, with, None)
+}
+
+/// The same, and tells `telemetry` of it.
+pub(crate) fn run_observed<S: Scorer>(
+    topics: &Topics,
+    scorer: S,
+    context: bool,
+    with: &[String],
+    telemetry: Option<&Telemetry>,
+) -> Run {
     topics.with_output(|output| {
-        let answers = answer_all(topics, output, scorer, context, with);
+        let answers = answer_all(topics, output, scorer, (context, with), telemetry);
         Runtime::new().expect("a runtime").block_on(answers)
     })
 }
@@ -98,8 +110,8 @@ async fn answer_all<S: Scorer>(
     topics: &Topics,
     output: &str,
     scorer: S,
-    context: bool,
-    with: &[String],
+    (context, with): (bool, &[String]),
+    telemetry: Option<&Telemetry>,
 ) -> Run {
     let context = context.to_string();
     let mut settings = vec![
@@ -116,6 +128,11 @@ async fn answer_all<S: Scorer>(
     let since = Arc::default();
     let scorer = Timed { scorer, since: Arc::clone(&since) };
     let reranker = support::reranker(&config, scorer);
+    let counts = Arc::clone(reranker.counts());
+    if let Some(telemetry) = telemetry {
+        telemetry.collect(&counts);
+    }
+    let tracer = telemetry.map(Telemetry::tracer).unwrap_or_default();
     let done = Arc::new(Done {
         left: AtomicUsize::new(topics.sets),
         bytes: AtomicU64::new(0),
@@ -126,16 +143,16 @@ async fn answer_all<S: Scorer>(
     let cpu = match kafka.delivery {
         Delivery::AtLeastOnce => {
             let start = move || {
-                let sink = KafkaSink::start(&kafka).expect("a producer");
-                (KafkaSource::start(&kafka).expect("a consumer"), sink)
+                let sink = KafkaSink::start_counting(&kafka, &counts).expect("a producer");
+                (KafkaSource::start_counting(&kafka, &counts).expect("a consumer"), sink)
             };
             let started = tokio::task::spawn_blocking(start).await.expect("a start");
-            work(started, reranker, output, settings, &done).await
+            work(started, (reranker, tracer), output, settings, &done).await
         }
         Delivery::ExactlyOnce => {
-            let start = move || start_exactly_once(&kafka).expect("transactions");
+            let start = move || start_exactly_once_counting(&kafka, &counts).expect("transactions");
             let started = tokio::task::spawn_blocking(start).await.expect("a start");
-            work(started, reranker, output, settings, &done).await
+            work(started, (reranker, tracer), output, settings, &done).await
         }
     };
     let (first, last) = (since.get().expect("a first set"), done.at.get().expect("a last set"));
@@ -150,14 +167,14 @@ async fn answer_all<S: Scorer>(
 /// Works until all is delivered; the CPU seconds that it took.
 async fn work<S: RecordSource, K: RecordSink, E: Scorer>(
     (source, sink): (S, K),
-    reranker: Arc<Reranker<E>>,
+    (reranker, tracer): (Arc<Reranker<E>>, Tracer),
     group: &str,
     settings: crossrank::worker::Settings,
     done: &Arc<Done>,
 ) -> f64 {
     let sink = Counted { sink, done: Arc::clone(done) };
     let cpu = cpu::seconds();
-    let worker = Worker::new(source, sink, reranker, group, settings);
+    let worker = Worker::new(source, sink, reranker, group, settings).with_tracer(tracer);
     worker.run(done.rung.notified()).await.expect("a worker that stops in order");
     cpu::seconds() - cpu
 }

@@ -10,6 +10,9 @@ use hyper::Request;
 use hyper::header::{AUTHORIZATION, HOST};
 use subtle::ConstantTimeEq;
 
+/// Where the page is from that has a browser ask (Fetch Metadata).
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
 /// What requests must carry. Never printed.
 #[derive(Clone)]
 pub struct Token(Arc<str>);
@@ -21,6 +24,8 @@ pub(super) enum Refusal {
     Host,
     /// It does not carry the token.
     Token,
+    /// A page of another site has a browser send it.
+    Site,
 }
 
 /// Who may ask.
@@ -69,8 +74,9 @@ impl Access {
         match self {
             Self::Token(token) if open || carries(request, token) => Ok(()),
             Self::Token(_) => Err(Refusal::Token),
-            Self::Loopback if names_loopback(request) => Ok(()),
-            Self::Loopback => Err(Refusal::Host),
+            Self::Loopback if !names_loopback(request) => Err(Refusal::Host),
+            Self::Loopback if comes_from_elsewhere(request) => Err(Refusal::Site),
+            Self::Loopback => Ok(()),
         }
     }
 }
@@ -98,6 +104,11 @@ fn names_loopback<B>(request: &Request<B>) -> bool {
     // A request may name it in its first line as well.
     let named = request.uri().authority().map(|authority| authority.as_str());
     host.is_some_and(is_loopback) && named.is_none_or(is_loopback)
+}
+
+/// Such a page can read nothing here, but ask for it again and again. What is no browser does not say.
+fn comes_from_elsewhere<B>(request: &Request<B>) -> bool {
+    request.headers().get_all(SEC_FETCH_SITE).iter().any(|site| site == "cross-site")
 }
 
 fn is_loopback(authority: &str) -> bool {
@@ -173,6 +184,20 @@ mod tests {
             Request::builder().uri("http://attacker.example/").header("host", "localhost");
         let refused = Access::Loopback.check(&absolute.body(()).unwrap(), true);
         assert_eq!(refused, Err(Refusal::Host));
+    }
+
+    #[test]
+    fn without_a_token_pages_of_other_sites_are_not_answered() {
+        let from = |access: &Access, site| {
+            let headers = [("host", "localhost"), ("sec-fetch-site", site)];
+            access.check(&request(&headers), true)
+        };
+        for site in ["none", "same-origin", "same-site"] {
+            assert_eq!(from(&Access::Loopback, site), Ok(()), "{site}");
+        }
+        assert_eq!(from(&Access::Loopback, "cross-site"), Err(Refusal::Site));
+        // Where there is a token, a page from elsewhere does not have it.
+        assert_eq!(from(&Access::new(Token::new(TOKEN)), "cross-site"), Ok(()));
     }
 
     #[test]

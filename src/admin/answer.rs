@@ -12,13 +12,16 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::access::{Access, Refusal, Token};
-use super::events::Readers;
+use super::events::{self, Readers};
 use super::page::Page;
 use super::{Metrics, Sources};
 use crate::telemetry::board::{Check, Keeper};
 
 /// Metrics are put together in milliseconds; what takes so long does not end.
 const METRICS_MAX: Duration = Duration::from_secs(5);
+
+/// Where the one answer is that does not end by itself.
+pub(super) const EVENTS_PATH: &str = "/events";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -43,11 +46,22 @@ pub(super) struct Desk {
     access: Access,
     keeper: Mutex<Keeper>,
     readers: Mutex<Readers>,
-    config: String,
+    config: Bytes,
     metrics: Option<Arc<Metrics>>,
     /// One scrape at a time.
     scrape: Arc<Semaphore>,
+    /// Of this look.
+    scraped: Arc<Mutex<Option<Bytes>>>,
     page: Page,
+    /// Of this look. Locked after the keeper.
+    whole: Mutex<Whole>,
+}
+
+/// What shows everything, and is put together once for each look, however often it is asked for.
+#[derive(Default)]
+struct Whole {
+    page: Option<Bytes>,
+    event: Option<Bytes>,
 }
 
 // === impl Desk ===
@@ -58,10 +72,12 @@ impl Desk {
             access: Access::new(token),
             keeper: Mutex::new(keeper),
             readers: Mutex::default(),
-            config: sources.config,
+            config: sources.config.into(),
             metrics: sources.metrics.map(Arc::new),
             scrape: Arc::new(Semaphore::new(1)),
+            scraped: Arc::default(),
             page: Page::new(),
+            whole: Mutex::default(),
         }
     }
 
@@ -70,6 +86,8 @@ impl Desk {
         let (now, wall_ms) = now();
         let mut keeper = lock(&self.keeper);
         keeper.look(now, wall_ms);
+        *lock(&self.whole) = Whole::default();
+        *lock(&self.scraped) = None;
         let mut readers = lock(&self.readers);
         if !readers.is_empty() {
             readers.tell(&keeper.news(now, wall_ms));
@@ -96,7 +114,7 @@ impl Desk {
             "/metrics" => self.metrics().await,
             "/config" => text(StatusCode::OK, self.config.clone()),
             "/" => self.page(),
-            "/events" => self.events(),
+            EVENTS_PATH => self.events(),
             _ => text(
                 StatusCode::NOT_FOUND,
                 "there are /, /livez, /readyz, /metrics, /config and /events\n",
@@ -111,11 +129,19 @@ impl Desk {
         let metrics = Arc::clone(metrics);
         let scrape = async {
             let turn = Arc::clone(&self.scrape).acquire_owned().await;
+            // Whoever had the turn before may have left it.
+            let scraped = lock(&self.scraped).clone();
+            if let Some(scraped) = scraped {
+                return Ok(Ok(scraped));
+            }
             // Beside this thread, so that whatever it waits for does not hold up a probe. It keeps its turn
             // to its end, also where nobody waits for it any more.
+            let kept = Arc::clone(&self.scraped);
             let collect = move || {
                 let _turn = turn;
-                metrics()
+                let text = metrics().map(Bytes::from);
+                *lock(&kept) = text.as_ref().ok().cloned();
+                text
             };
             tokio::task::spawn_blocking(collect).await
         };
@@ -139,8 +165,13 @@ impl Desk {
 
     fn page(&self) -> Answer {
         let (now, wall_ms) = now();
-        let page = self.page.showing(&lock(&self.keeper).all(now, wall_ms));
-        let mut answer = text(StatusCode::OK, page);
+        let keeper = lock(&self.keeper);
+        let mut whole = lock(&self.whole);
+        let page = whole.page.get_or_insert_with(|| {
+            let page = self.page.showing(&keeper.all(now, wall_ms));
+            page.into()
+        });
+        let mut answer = text(StatusCode::OK, page.clone());
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(HTML));
         headers.insert(header::CONTENT_SECURITY_POLICY, self.page.policy());
@@ -149,9 +180,12 @@ impl Desk {
 
     fn events(&self) -> Answer {
         let (now, wall_ms) = now();
-        // In this order, as while looking.
+        // In this order, as while looking: what is told at first and what is new leave no gap.
         let keeper = lock(&self.keeper);
-        let stream = lock(&self.readers).join(&keeper.all(now, wall_ms));
+        let mut whole = lock(&self.whole);
+        let first =
+            whole.event.get_or_insert_with(|| events::event("all", &keeper.all(now, wall_ms)));
+        let stream = lock(&self.readers).join(first.clone());
         let Some(stream) = stream else {
             let told = "as many streams are open as may be; close a page\n";
             let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, told);
@@ -177,6 +211,10 @@ fn refused(refusal: Refusal) -> Answer {
             StatusCode::MISDIRECTED_REQUEST,
             "this port answers to localhost and loopback addresses only; set admin.token to use it by \
              another name\n",
+        ),
+        Refusal::Site => text(
+            StatusCode::FORBIDDEN,
+            "a page of another site asks for this; type the address yourself, or set admin.token\n",
         ),
         Refusal::Token => {
             let told =

@@ -25,15 +25,15 @@ pub(super) struct Readers(Vec<mpsc::Sender<Bytes>>);
 // === impl Readers ===
 
 impl Readers {
-    /// A stream that begins with `first`; `None` where there are as many as there may be.
-    pub(super) fn join(&mut self, first: &impl Serialize) -> Option<Stream> {
+    /// A stream that begins with the event `first`; `None` where there are as many as there may be.
+    pub(super) fn join(&mut self, first: Bytes) -> Option<Stream> {
         self.0.retain(|reader| !reader.is_closed());
         if self.0.len() >= STREAMS_MAX {
             return None;
         }
         let (reader, events) = mpsc::channel(WAITING_MAX);
         // It is empty, so there is room.
-        let _first = reader.try_send(event("all", first));
+        let _first = reader.try_send(first);
         self.0.push(reader);
         Some(Stream(events))
     }
@@ -62,7 +62,7 @@ impl Body for Stream {
 }
 
 /// JSON has no line ends of its own, so that it is one line of data.
-fn event(name: &str, what: &impl Serialize) -> Bytes {
+pub(super) fn event(name: &str, what: &impl Serialize) -> Bytes {
     let json = super::page::json(what);
     Bytes::from(format!("{RETRY}event: {name}\ndata: {json}\n\n"))
 }
@@ -74,8 +74,9 @@ mod tests {
     #[test]
     fn a_reader_who_does_not_keep_up_is_let_go_and_others_are_not() {
         let mut readers = Readers::default();
-        let mut slow = readers.join(&0).unwrap();
-        let mut quick = readers.join(&0).unwrap();
+        let first = event("all", &0);
+        let mut slow = readers.join(first.clone()).unwrap();
+        let mut quick = readers.join(first).unwrap();
         for second in 1..=10 {
             readers.tell(&second);
             while quick.0.try_recv().is_ok() {}
@@ -89,10 +90,11 @@ mod tests {
     #[test]
     fn streams_are_limited_and_one_that_ended_makes_room() {
         let mut readers = Readers::default();
-        let streams: Vec<Stream> = std::iter::from_fn(|| readers.join(&0)).take(100).collect();
+        let mut join = || readers.join(event("all", &0));
+        let streams: Vec<Stream> = std::iter::from_fn(&mut join).take(100).collect();
         assert_eq!(streams.len(), STREAMS_MAX);
         drop(streams);
-        assert!(readers.join(&0).is_some());
+        assert!(join().is_some());
     }
 
     #[test]

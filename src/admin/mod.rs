@@ -10,12 +10,13 @@
 //! | `/events` | what the page shows, as server-sent events | yes |
 //!
 //! It has a thread and a runtime of its own, so that a worker that is stuck still says so, and clients,
-//! however many or slow, take nothing from it: connections, headers, requests, waits and streams have
-//! limits, and a stream whose reader does not keep up is ended. Nothing can be changed through it.
+//! however many, slow or eager, take nothing from it: connections, how many are taken in a second, headers,
+//! requests, waits and streams have limits, what costs something is put together once a second, and a stream
+//! whose reader does not keep up is ended. Nothing can be changed through it.
 //!
 //! Probes need no token, since a kubelet has none; they tell no more than their lines. Without a token,
 //! which is possible on loopback only, requests must name a loopback host: a page from elsewhere, whose
-//! name was made to point here, does not.
+//! name was made to point here, does not, and what a page of another site has a browser send is refused.
 
 mod access;
 mod answer;

@@ -7,10 +7,10 @@ use super::signals::Shutdown;
 use super::{CliError, ConfigArguments, ModelArguments, start};
 use crate::admin::{Admin, Metrics, Sources};
 use crate::config::{Config, Raw};
-use crate::engine::{Engine, Scorer};
+use crate::engine::Engine;
 use crate::error_text;
 use crate::kafka::{self, Delivery, KafkaSink, KafkaSource, TransactionSink};
-use crate::telemetry::board::{Board, ModelShown};
+use crate::telemetry::board::Board;
 use crate::telemetry::{self, Counts, Logs, Notices, Prometheus, Telemetry, Tracer};
 use crate::worker::{Worker, WorkerError};
 
@@ -56,6 +56,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let (logs, telemetry) = telemetry::start(settings, config.admin.is_some(), notices.clone())
         .map_err(CliError::Telemetry)?;
     let outcome = observed(config, &raw, &notices, (&logs, &telemetry)).await;
+    if let Err(error) = &outcome {
+        // Also to those who read lines in a collector, or notices on the page.
+        tracing::error!(error = error_text(error), "the worker ends");
+    }
     // After the last commit: what is told must never hold up what is done.
     let told = tokio::task::spawn_blocking(move || telemetry.shut_down());
     if tokio::time::timeout(TELEMETRY_FLUSH_MAX, told).await.is_err() {
@@ -131,7 +135,6 @@ async fn connect(config: Config, counts: Arc<Counts>, logs: &Logs) -> Result<Any
     let group = config.kafka.group.clone();
     let (reranker, _) = start::reranker(config.reranking, Arc::clone(&counts), logs).await?;
     let reranker = Arc::new(reranker);
-    counts.board.model_is_warm(shown(reranker.scorer()), reranker.scorer().pulse());
     // Reaching the cluster blocks until it answers or the time is up.
     let settings = config.kafka;
     let topics = [
@@ -168,20 +171,6 @@ async fn connect(config: Config, counts: Arc<Counts>, logs: &Logs) -> Result<Any
 /// What the admin port serves to who scrapes.
 fn metrics(prometheus: Prometheus) -> Metrics {
     Box::new(move || prometheus.text().map_err(|error| error_text(&error)))
-}
-
-/// The model, as people are shown it.
-fn shown(engine: &Engine) -> ModelShown {
-    let model = engine.model().clone();
-    ModelShown {
-        id: model.id,
-        revision: model.revision,
-        label: model.label,
-        precision: model.precision,
-        backend: model.backend,
-        device: engine.device().name().to_owned(),
-        replicas: engine.replicas(),
-    }
 }
 
 // === impl AnyWorker ===

@@ -92,7 +92,7 @@ impl Dispatcher {
         // Before the logits are handed on, so that it ends before the spans of its sets do.
         let spans = self.schedule.spans_of(members);
         if !spans.is_empty() {
-            let model = self.counts.model().map_or("", |model| model.id.as_str());
+            let model = self.counts.board.model().map_or("", |model| model.id.as_str());
             BatchRun { model, pairs, tokens: tokens(members), took }.record(&spans);
         }
     }

@@ -12,7 +12,14 @@ fn a_batch_stands_below_the_first_of_its_sets_that_is_sampled_and_is_linked_to_a
     let providers = Providers { tracers: Some(tracers), ..Providers::default() };
     let telemetry = Telemetry::new(providers, Default::default());
     let (topic, group) = (Arc::from("sets"), Arc::from("workers"));
-    let received = Received { topic: &topic, partition: 0, offset: 0, group: &group, bytes: 1 };
+    let received = Received {
+        topic: &topic,
+        partition: 0,
+        offset: 0,
+        group: &group,
+        bytes: Some(1),
+        waited: Duration::ZERO,
+    };
     let span = || telemetry.tracer().receive(&received, |_| None);
 
     let stage = Stage::start(SIZES);

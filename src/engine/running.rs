@@ -17,7 +17,8 @@ use super::{
     Backend, Deadline, EngineError, Model, ModelIdentity, ModelName, PairScore, Precision,
     ScoreRequest, Scorer, SetScores, Settings, StartError,
 };
-use crate::telemetry::{Counts, Pulse, RunningModel};
+use crate::telemetry::board::ModelShown;
+use crate::telemetry::{Counts, Pulse};
 
 /// Tokens of a batch that stay in a core's cache through all layers.
 const CPU_BATCH_TOKENS: usize = 512;
@@ -56,7 +57,6 @@ pub struct Engine {
     /// `None` only while being dropped.
     sets: Option<async_channel::Sender<Incoming>>,
     threads: Vec<JoinHandle<()>>,
-    pulse: Arc<Pulse>,
 }
 
 // === impl Engine ===
@@ -141,17 +141,22 @@ impl Engine {
         let (count, batch_tokens_max) = (replicas.count, replicas.batch_tokens_max);
         let loaded = Instant::now();
         let mut threads = replicas.start(&batches, &into_events)?;
-        counts.runs(RunningModel {
+        // It beats while the dispatcher goes round, and is owed an answer while a batch is with a replica.
+        let pulse = Arc::new(Pulse::default());
+        let shown = ModelShown {
             id: model.id.clone(),
             revision: model.revision.clone(),
+            label: model.label.clone(),
             precision: model.precision.clone(),
             backend: model.backend.clone(),
+            device: device.name().to_owned(),
             kernels: device.kernels_name().unwrap_or_else(|| "none".to_owned()),
+            replicas: count,
             load: loaded - began,
             warm_up: loaded.elapsed(),
-        });
+        };
+        counts.board.model_is_warm(shown, Arc::clone(&pulse));
         let channels = Channels { parts, events, batches: into_batches };
-        let pulse = Arc::new(Pulse::default());
         let dispatcher = Dispatcher::new(channels, sizes, Arc::clone(counts), Arc::clone(&pulse));
         threads.push(spawn("dispatcher".to_owned(), move || dispatcher.run())?);
         let keyer = Keyer::new(&model);
@@ -174,7 +179,6 @@ impl Engine {
             batch_tokens_max,
             sets,
             threads,
-            pulse,
         })
     }
 
@@ -186,12 +190,6 @@ impl Engine {
     /// The model's tokenizer, for texts of any length.
     pub fn text_tokenizer(&self) -> TextTokenizer {
         self.tokenizer.text()
-    }
-
-    /// Whether the engine makes progress: it beats while its dispatcher goes round, and is owed an answer
-    /// while a batch is with a replica.
-    pub fn pulse(&self) -> Arc<Pulse> {
-        Arc::clone(&self.pulse)
     }
 
     /// Threads that score.

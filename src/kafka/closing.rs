@@ -79,8 +79,17 @@ impl PollThread {
         let latest = closing.deadlines.commit.min(now + Commits::WAIT_MAX);
         let until = *closing.commit_until.get_or_insert(latest);
         self.revoke_all();
-        // Even if there is no time to wait for its answer, what is settled is sent.
-        Ok(self.commit_rest() || now >= until)
+        let was_pending = self.commits.is_pending();
+        if self.commit_rest() {
+            return Ok(true);
+        }
+        // Even if there is no time to wait for its answer, what is settled is sent, also what was
+        // settled after an earlier commit that is not answered yet. The coordinator takes them in order.
+        let is_over = now >= until;
+        if is_over && was_pending && self.transactions.is_none() {
+            self.commits.start(&self.consumer, &self.tracker);
+        }
+        Ok(is_over)
     }
 
     fn revoke_all(&self) {

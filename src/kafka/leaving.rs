@@ -35,6 +35,7 @@ impl Drop for PollThread {
         self.leaving.store(true, Ordering::Release);
         // A lane holds the consumer, and its queue must go before the partition does.
         self.lanes.clear();
+        self.showing.ends.settle();
         let unanswered = self.unanswered();
         if self.outage.is_on() || self.watch.is_alone() || self.commits.is_unheard() {
             leave_unheard(&self.consumer, &unanswered);

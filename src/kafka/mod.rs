@@ -5,6 +5,7 @@ mod client;
 mod closing;
 mod commit;
 mod context;
+mod ends;
 mod error;
 mod guarded;
 mod hand_out;

@@ -120,10 +120,6 @@ impl PollThread {
         transactions: Option<Transactions>,
     ) -> Self {
         let settings = watch.settings();
-        // There from the start, so that the first of each kind is seen to be one more.
-        for how in ["assigned", "revoked", "lost"] {
-            watch.counts().rebalances.add(how, 0);
-        }
         let Member { consumer, events, leaving } = member;
         Self {
             tracker: OffsetTracker::default(),

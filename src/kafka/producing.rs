@@ -107,7 +107,7 @@ impl ProduceThread {
             self.watch.board().publisher.beat();
             self.producer.poll(POLL_MAX);
             self.take_events();
-            self.watch.board().producer_alone.note(self.watch.is_alone());
+            self.watch.board().producer_alone.note(self.watch.lacks_broker());
             let seen = self.producer.context().deliveries.seen();
             // A new producer counts from zero.
             if seen.answered > delivered {

@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 use super::commit::{Commits, metadata};
 use super::context::{Context, assign, let_go, unassign};
 use super::poll::{Lane, PollThread};
+use super::showing::LOST;
 use crate::stream::{Completed, Partition, SourceError};
 
 /// How long an assignment waits for what earlier owners said beside their commits: a round trip, and
@@ -187,7 +188,7 @@ impl PollThread {
         }
         unassign(&self.consumer, Some(&going.list))
             .map_err(|error| failed("let partitions go", error))?;
-        self.tell_gone(&going.partitions, if lost { "lost" } else { "revoked" });
+        self.tell_gone(&going.partitions, if lost { LOST } else { "revoked" });
         let (partitions, drain) = (named(&going.partitions), going.started.elapsed());
         if lost {
             warn!(%partitions, unsettled, "partitions lost; what was in flight is read again");

@@ -10,7 +10,7 @@ use super::commit::Commits;
 use super::leaving::leave_unheard;
 use super::poll::{Member, PollThread, SERVED_MAX};
 use super::rebalance::Rebalances;
-use super::showing::Showing;
+use super::showing::{LOST, Showing};
 use super::watch::Order;
 use crate::stream::{Partition, SourceError};
 
@@ -69,7 +69,7 @@ impl PollThread {
                 transactions.revoke(partition);
             }
         }
-        self.tell_gone(&lost, "lost");
+        self.tell_gone(&lost, LOST);
         // A lane holds the old consumer.
         self.lanes.clear();
         self.leaving.store(true, Ordering::Release);

@@ -5,10 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::ages::Ages;
+use super::ends::Ends;
 use super::poll::{Lane, PollThread};
 use super::statistics::{Heard, Known, Member};
 use crate::stream::{OffsetTracker, Partition};
 use crate::telemetry::board::{PartitionNow, PartitionState};
+
+/// How partitions go that the group has given to others already.
+pub(super) const LOST: &str = "lost";
 
 /// As often as statistics come.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -18,6 +22,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Showing {
     told: Option<Instant>,
     known: HashMap<Partition, Known>,
+    pub(super) ends: Ends,
     ages: Ages,
     /// The group has had this member settled, and the coordinator has not gone away since.
     joined: bool,
@@ -54,7 +59,7 @@ impl Showing {
             next: tracker.next_of(partition),
             // Before the first record, the tracker does not know where reading begins.
             committed: tracker.committed_of(partition).or(known.committed).or(known.next),
-            end: known.end,
+            end: self.ends.of(partition, known.end, now),
             in_flight: tracker.unsettled_of(partition),
             uncommitted,
             commit_age: self.ages.look(tracker, partition, now),
@@ -81,11 +86,13 @@ impl PollThread {
             return;
         }
         board.joined.note(self.showing.joined);
-        board.consumer_alone.note(self.watch.is_alone());
-        let (tracker, Showing { known, ages, .. }) = (&self.tracker, &mut self.showing);
+        board.consumer_alone.note(self.watch.lacks_broker());
+        let (tracker, Showing { known, ends, ages, .. }) = (&self.tracker, &mut self.showing);
         let is_ours = |partition: &Partition| tracker.epoch(partition).is_some();
         known.retain(|partition, _| is_ours(partition));
         ages.retain(is_ours);
+        ends.retain(is_ours);
+        ends.ask(&self.consumer, now);
         let uncommitted_max = self.uncommitted_max;
         let shown = |lane| self.showing.partition(lane, tracker, uncommitted_max, now);
         let partitions = self.lanes.iter().map(shown).collect();
@@ -95,9 +102,13 @@ impl PollThread {
     }
 
     /// Partitions were taken away: `how` they were.
-    pub(super) fn tell_gone(&self, partitions: &[Partition], how: &'static str) {
+    pub(super) fn tell_gone(&mut self, partitions: &[Partition], how: &'static str) {
         if !partitions.is_empty() {
             self.watch.counts().rebalances.add(how, 1);
+        }
+        // The group has gone on without this member, until it is settled again.
+        if how == LOST {
+            self.showing.joined = false;
         }
     }
 }

@@ -94,6 +94,11 @@ impl Watch {
         self.watchdog.is_alone()
     }
 
+    /// Whether the client has no broker, and needs one.
+    pub(super) fn lacks_broker(&self) -> bool {
+        self.watchdog.lacks_broker()
+    }
+
     /// To be called several times a second. Does not block.
     pub(super) fn look(&mut self, seen: Seen) -> Option<Order> {
         self.take_answer();

@@ -166,6 +166,11 @@ impl Watchdog {
         self.alone_since.is_some()
     }
 
+    /// Whether the client has no broker, and needs one.
+    pub(super) fn lacks_broker(&self) -> bool {
+        self.is_alone() && (self.limits.always || self.wanting.is_some())
+    }
+
     /// To be asked several times a second.
     pub(super) fn look(&mut self, now: Instant, seen: Seen) -> Verdict {
         if now - self.looked > GAP_MAX {

@@ -35,7 +35,6 @@ macro_rules! counts {
             /// What people and probes are shown beside these numbers.
             pub board: Board,
             group: OnceLock<Arc<str>>,
-            model: OnceLock<RunningModel>,
             pub(super) distributions: OnceLock<Distributions>,
         }
 
@@ -72,25 +71,6 @@ macro_rules! counts {
     };
 }
 
-/// The model that a worker runs, and how long it took to get there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunningModel {
-    /// Its name.
-    pub id: String,
-    /// Its exact content.
-    pub revision: String,
-    /// Its number format.
-    pub precision: String,
-    /// What computes.
-    pub backend: String,
-    /// With which instructions; `none` where the backend has no kernels.
-    pub kernels: String,
-    /// From the files to a model.
-    pub load: Duration,
-    /// Until every replica had scored a batch.
-    pub warm_up: Duration,
-}
-
 /// A set in flight; it is none any more when this is dropped.
 #[derive(Debug)]
 pub struct InFlight {
@@ -103,6 +83,8 @@ counts! {
     sets_claimed,
     /// Answers acknowledged by the brokers, of any status.
     sets_published,
+    /// Answers in which every candidate has its score.
+    sets_reranked,
     /// Answers in first-stage order, because nothing was scored in time or by policy.
     sets_passthrough,
     /// Answers with some candidates unscored.
@@ -113,7 +95,7 @@ counts! {
     pairs_scored,
     /// Windows that they were scored in: one for a passage that fits, several for a long one.
     windows_scored,
-    /// Tokens that the model read for them, special tokens included.
+    /// Tokens that the model read, special tokens included; pairs from the score cache add none.
     tokens_scored,
     /// Those of them whose logit was known already, or shared with an identical pair.
     cache_hits,
@@ -180,16 +162,6 @@ impl Counts {
 
     pub(super) fn group(&self) -> Option<&Arc<str>> {
         self.group.get()
-    }
-
-    /// Says which model runs. The first word counts.
-    pub fn runs(&self, model: RunningModel) {
-        let _known = self.model.set(model);
-    }
-
-    /// The model that runs, once one does.
-    pub fn model(&self) -> Option<&RunningModel> {
-        self.model.get()
     }
 
     /// A set took so long in a stage: for the page, and for who collects metrics.

@@ -50,5 +50,22 @@ fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, ureq::Error> {
             found.push(certificate);
         }
     }
-    Ok(found)
+    match found.is_empty() {
+        true => Err(ureq::Error::Tls("no certificate in the file")),
+        false => Ok(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        let key =
+            "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n";
+        for pem in ["", "no PEM at all", key] {
+            assert!(Client::new(Duration::from_secs(1), Some(pem.as_bytes())).is_err(), "{pem}");
+        }
+    }
 }

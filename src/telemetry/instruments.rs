@@ -101,7 +101,7 @@ metrics! {
     PAIRS_SCORED: Counter "crossrank.pairs.scored", "{pair}", &[], &[],
         "Pairs with a logit, those from the score cache included";
     TOKENS_SCORED: Counter "crossrank.tokens.scored", "{token}", &[], &[],
-        "Tokens of those pairs, special tokens included";
+        "Tokens that the model read, special tokens included; pairs from the score cache add none";
     CACHE_HITS: Counter "crossrank.cache.hits", "{pair}", &[], &[],
         "Pairs whose logit was known already, or shared with an identical pair";
     TRUNCATIONS: Counter "crossrank.truncations", "{text}", &[key::TEXT], &[],
@@ -131,7 +131,15 @@ metrics! {
     DISPLACEMENT: Histogram "crossrank.rank.displacement", "{rank}", &[], RANKS,
         "Of the first ten results of an answer, how far from its first-stage rank each is, on average";
     WORKER_INFO: Gauge "crossrank.worker.info", "{worker}",
-        &[key::MODEL_ID, key::MODEL_REVISION, key::PRECISION, key::BACKEND, key::KERNELS], &[],
+        &[
+            key::MODEL_ID,
+            key::MODEL_REVISION,
+            key::PRECISION,
+            key::BACKEND,
+            key::KERNELS,
+            key::GROUP,
+        ],
+        &[],
         "1, with what this worker runs";
 }
 

@@ -6,7 +6,7 @@ use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::FilterExt;
+use tracing_subscriber::filter::{FilterExt, FilterFn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
@@ -151,7 +151,10 @@ fn exported<S>(
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
-    let filter = parsed(filter)?.and(filter::filter_fn(is_exported));
+    // With a hint, so that the levels of `filter` stay those of the process: without one every line of any level
+    // would be looked at.
+    let carried = FilterFn::new(is_exported).with_max_level_hint(LevelFilter::TRACE);
+    let filter = parsed(filter)?.and(carried);
     Ok(OpenTelemetryTracingBridge::new(loggers).with_filter(filter))
 }
 
@@ -173,6 +176,12 @@ where
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::Context;
+    use opentelemetry::trace::{
+        SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState,
+    };
+    use opentelemetry_sdk::logs::InMemoryLogExporter;
+
     use super::*;
 
     #[derive(Clone, Default)]
@@ -233,6 +242,31 @@ mod tests {
         let text = logged(LogFormat::Text, false, "info", || tracing::warn!(partition = 3, "lost"));
         assert!(text.contains("lost partition=3"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+
+    #[test]
+    fn exported_lines_carry_their_span_and_are_those_of_the_filter_but_for_the_sdks() {
+        let exporter = InMemoryLogExporter::default();
+        let loggers = SdkLoggerProvider::builder().with_simple_exporter(exporter.clone()).build();
+        let layer = exported::<Registry>(&loggers, "info").unwrap();
+        assert_eq!(layer.max_level_hint(), Some(LevelFilter::INFO), "no other line is looked at");
+        let span = SpanContext::new(
+            TraceId::from(7_u128),
+            SpanId::from(9_u64),
+            TraceFlags::SAMPLED,
+            true,
+            TraceState::NONE,
+        );
+        tracing::subscriber::with_default(Registry::default().with(layer), || {
+            let _inside = Context::new().with_remote_span_context(span.clone()).attach();
+            tracing::warn!("held up");
+            tracing::debug!("below the filter");
+            tracing::warn!(target: "opentelemetry_sdk", "the collector is away");
+        });
+        let told = exporter.get_emitted_logs().unwrap();
+        let [line] = told.as_slice() else { panic!("{told:?}") };
+        let of = line.record.trace_context().unwrap();
+        assert_eq!((of.trace_id, of.span_id), (span.trace_id(), span.span_id()));
     }
 
     #[test]

@@ -28,14 +28,17 @@ mod settings;
 mod spans;
 
 pub use board::{Board, Notices, Pulse, Stage};
-pub use counts::{Count, Counts, InFlight, RunningModel, Snapshot};
+pub use counts::{Count, Counts, InFlight, Snapshot};
 pub use distributions::Distributions;
 pub use instruments::{Metric, MetricKind, metrics};
 pub use labelled::{CountBy, Level};
 pub use logs::{Error, Logs, check_filter, init};
+pub use names::label_values;
 pub use otlp::OtlpError;
 pub use partitions::{PartitionRead, PartitionTotals, Partitions};
 pub use prometheus::{Prometheus, ScrapeError};
 pub use providers::{Providers, Telemetry, start};
 pub use settings::{LogFormat, Settings};
-pub use spans::{BatchRun, Parent, Received, Reranked, SendSpan, SetSpan, SpanSettings, Tracer};
+pub use spans::{
+    Asked, BatchRun, Parent, Received, Reranked, SendSpan, SetSpan, SpanSettings, Tracer,
+};

@@ -3,6 +3,8 @@
 //! Messaging names are those of the OpenTelemetry conventions, 1.44. Those for reranking are the
 //! conventions' where they have one (`gen_ai.*`), and ours (`crossrank.*`) otherwise.
 
+use super::Stage;
+
 /// What spans are called, before what they are about.
 pub mod span {
     /// A set, from its receipt to its acknowledgement; then the topic.
@@ -41,6 +43,8 @@ mod messaging {
     pub const OFFSET: &str = "messaging.kafka.offset";
     /// Bytes of a record's value.
     pub const BODY_SIZE: &str = "messaging.message.body.size";
+    /// Whether it has no value.
+    pub const TOMBSTONE: &str = "messaging.kafka.message.tombstone";
     /// Of what kind a failure is.
     pub const ERROR_TYPE: &str = "error.type";
 }
@@ -93,6 +97,67 @@ mod crossrank {
     pub const QUERY: &str = "crossrank.query";
     /// The first passages of the answer. Only with `telemetry.texts`.
     pub const PASSAGES: &str = "crossrank.passages";
+}
+
+/// The values that attributes of metrics have, where there are a few words of them.
+pub(crate) mod value {
+    pub(crate) const TEXTS: &[&str] = &["query", "passage"];
+    /// Those of `wire::Reason`.
+    pub(crate) const REASONS: &[&str] = &[
+        "deadline",
+        "empty_text",
+        "expired",
+        "logit_not_finite",
+        "not_tokenised",
+        "over_candidate_limit",
+    ];
+    /// Those of `wire::Status`.
+    pub(crate) const STATUSES: &[&str] = &["reranked", "partial", "passthrough"];
+    /// Those of `wire::DecodeError`, and what else makes a dead letter.
+    pub(crate) const CODES: &[&str] = &[
+        "candidates_and_lists",
+        "deadline_missed",
+        "duplicate_field",
+        "duplicate_id",
+        "empty_query",
+        "invalid_deadline",
+        "invalid_json",
+        "invalid_utf8",
+        "invalid_value",
+        "missing_field",
+        "nested_too_deep",
+        "null_value",
+        "output_refused",
+        "query_too_long",
+        "record_too_large",
+        "template_failed",
+        "too_many_candidates",
+        "too_many_fields",
+        "too_many_lists",
+        "wrong_type",
+    ];
+    /// Those of late sets, and those of transactions.
+    pub(crate) const OUTCOMES: &[&str] =
+        &["passthrough", "partial", "failed", "scored", "committed", "aborted"];
+    pub(crate) const REBALANCES: &[&str] = &["assigned", "revoked", "lost"];
+}
+
+/// The values that a label of the metrics may have, by its name in Prometheus (`crossrank_reason`); `None` where
+/// there is no list of them.
+pub fn label_values(label: &str) -> Option<Vec<&'static str>> {
+    let is = |key: &str| key.replace('.', "_") == label;
+    if is(key::STAGE) {
+        return Some(Stage::ALL.map(Stage::as_str).to_vec());
+    }
+    let lists = [
+        (key::TEXT, value::TEXTS),
+        (key::REASON, value::REASONS),
+        (key::STATUS, value::STATUSES),
+        (key::CODE, value::CODES),
+        (key::OUTCOME, value::OUTCOMES),
+        (key::REBALANCE, value::REBALANCES),
+    ];
+    lists.into_iter().find(|(key, _)| is(key)).map(|(_, values)| values.to_vec())
 }
 
 /// The value of [`key::SYSTEM`].

@@ -10,13 +10,17 @@ use opentelemetry::metrics::Meter;
 
 use super::board::PartitionNow;
 use super::instruments::{self as m, Metric, MetricKind};
-use super::names::{KAFKA, key};
+use super::names::{KAFKA, key, value};
 use super::{Counts, PartitionRead, PartitionTotals, Snapshot};
 
 /// One reading, and what it is of.
 type Reading<T> = (T, Vec<KeyValue>);
 
 pub(super) fn register(meter: &Meter, counts: &Arc<Counts>) {
+    // There from the start, so that the first of each is seen to be one more.
+    value::REASONS.iter().for_each(|reason| counts.unscored.add(reason, 0));
+    value::CODES.iter().for_each(|code| counts.dead_letter_codes.add(code, 0));
+    value::REBALANCES.iter().for_each(|how| counts.rebalances.add(how, 0));
     let observe = Observe { meter, counts: Arc::downgrade(counts) };
     observe.sum(&m::PAIRS_SCORED, |sums| vec![plain(sums.pairs_scored)]);
     observe.sum(&m::TOKENS_SCORED, |sums| vec![plain(sums.tokens_scored)]);
@@ -27,10 +31,11 @@ pub(super) fn register(meter: &Meter, counts: &Arc<Counts>) {
         by(key::TEXT, [("query", sums.queries_truncated), ("passage", sums.passages_truncated)])
     });
     observe.sum(&m::ANSWERED, |sums| {
-        let others = sums.sets_partial + sums.sets_passthrough;
-        let reranked = sums.sets_published.saturating_sub(others);
-        let (partial, passthrough) = (sums.sets_partial, sums.sets_passthrough);
-        let statuses = [("reranked", reranked), ("partial", partial), ("passthrough", passthrough)];
+        let statuses = [
+            ("reranked", sums.sets_reranked),
+            ("partial", sums.sets_partial),
+            ("passthrough", sums.sets_passthrough),
+        ];
         by(key::STATUS, statuses)
     });
     observe.sum(&m::DEADLINES, |sums| {
@@ -81,13 +86,13 @@ fn partitions(observe: &Observe<'_>) {
 
 fn worker(observe: &Observe<'_>) {
     observe.seconds(&m::MODEL_LOAD, |counts| {
-        counts.model().map(|model| plain(model.load)).into_iter().collect()
+        counts.board.model().map(|model| plain(model.load)).into_iter().collect()
     });
     observe.seconds(&m::MODEL_WARM_UP, |counts| {
-        counts.model().map(|model| plain(model.warm_up)).into_iter().collect()
+        counts.board.model().map(|model| plain(model.warm_up)).into_iter().collect()
     });
     observe.whole(&m::WORKER_INFO, |counts| {
-        let Some(model) = counts.model() else { return Vec::new() };
+        let Some(model) = counts.board.model() else { return Vec::new() };
         let keys = [
             (key::MODEL_ID, &model.id),
             (key::MODEL_REVISION, &model.revision),
@@ -95,7 +100,9 @@ fn worker(observe: &Observe<'_>) {
             (key::BACKEND, &model.backend),
             (key::KERNELS, &model.kernels),
         ];
-        vec![(1, keys.map(|(key, value)| KeyValue::new(key, value.clone())).to_vec())]
+        let mut keys = keys.map(|(key, value)| KeyValue::new(key, value.clone())).to_vec();
+        keys.extend(counts.group().map(|group| KeyValue::new(key::GROUP, Arc::clone(group))));
+        vec![(1, keys)]
     });
 }
 

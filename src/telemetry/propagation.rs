@@ -27,10 +27,16 @@ pub(super) fn extract<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<Sp
     found.is_valid().then_some(found)
 }
 
-/// Whether version, trace, span and flags have as many digits as they must: the propagator takes fewer, too.
+/// Whether version, trace, span and flags have as many digits as they must: the propagator takes fewer, too, and signs.
+/// Only a later version may have more parts (W3C Trace Context, 3.2.4).
 fn is_well_formed(parent: &str) -> bool {
-    let mut parts = parent.trim().split('-').map(str::len);
-    [2, 32, 16, 2].into_iter().all(|digits| parts.next() == Some(digits))
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let parts: Vec<&str> = parent.trim().split('-').collect();
+    let has_digits =
+        |(part, digits): (&&str, usize)| part.len() == digits && part.bytes().all(is_digit);
+    parts.len() >= 4
+        && parts.iter().zip([2, 32, 16, 2]).all(has_digits)
+        && (parts.len() == 4 || parts[0] != "00")
 }
 
 /// The headers that name the span of this context.
@@ -100,6 +106,10 @@ mod tests {
             "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             "00-zzf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-",
+            "+0-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-+1",
             "\u{2013}\u{2013}\u{2013}\u{2013}",
         ];
         for parent in odd {

@@ -12,6 +12,10 @@ use super::names::SCOPE;
 use super::settings::Settings;
 use super::{Counts, Error, Logs, Notices, Prometheus, SpanSettings, Tracer, logs, observed, otlp};
 
+/// Links of a span. The specification's default is 128, and a batch on a GPU may hold pairs of more sets.
+const LINKS_MAX: u32 = 1024;
+const LINKS_MAX_VARIABLE: &str = "OTEL_SPAN_LINK_COUNT_LIMIT";
+
 /// Where signals go. None of them has to go anywhere.
 #[derive(Debug, Default)]
 pub struct Providers {
@@ -61,7 +65,11 @@ pub fn start(
     let exporter = transport.map(otlp::spans).transpose().map_err(Error::Otlp)?;
     let tracers = exporter.map(|exporter| {
         let builder = SdkTracerProvider::builder().with_resource(resource.clone());
-        builder.with_batch_exporter(exporter).build()
+        let mut builder = builder.with_batch_exporter(exporter);
+        if std::env::var_os(LINKS_MAX_VARIABLE).is_none() {
+            builder = builder.with_max_links_per_span(LINKS_MAX);
+        }
+        builder.build()
     });
     let transport = otlp::transport(Signal::Metrics, otlp).map_err(Error::Otlp)?;
     let exporter = transport.map(otlp::metrics).transpose().map_err(Error::Otlp)?;

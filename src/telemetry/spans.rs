@@ -59,8 +59,10 @@ pub struct Received<'a> {
     pub offset: i64,
     /// Who reads it.
     pub group: &'a Arc<str>,
-    /// Bytes of its value.
-    pub bytes: usize,
+    /// Bytes of its value; `None` where it has none.
+    pub bytes: Option<usize>,
+    /// How long ago it was claimed.
+    pub waited: Duration,
 }
 
 /// The span of a set, and the trace that it is in. Clones are the same span. A set that is not sampled has
@@ -74,15 +76,20 @@ struct Open {
     context: Context,
 }
 
-/// What an answer is about, for the span of its set.
+/// What a set asks for, for its span.
 #[derive(Clone, Copy, Debug)]
-pub struct Reranked<'a> {
+pub struct Asked<'a> {
     /// The model.
     pub model: &'a str,
     /// Candidates of the set.
     pub candidates: usize,
     /// Results asked for, where any number was.
     pub top_n: Option<usize>,
+}
+
+/// How a set was answered, for its span.
+#[derive(Clone, Copy, Debug)]
+pub struct Reranked {
     /// How much was scored.
     pub status: &'static str,
     /// Why not all of it.
@@ -129,6 +136,7 @@ impl Tracer {
         let Some(tracing) = &self.0 else { return SetSpan(None) };
         let mut builder = tracing.tracer.span_builder(named(span::PROCESS, record.topic));
         builder = builder.with_kind(SpanKind::Consumer);
+        builder = builder.with_start_time(before(SystemTime::now(), record.waited));
         let parent = match (propagation::extract(header), tracing.settings.parent) {
             (Some(producer), Parent::Child) => Context::new().with_remote_span_context(producer),
             (Some(producer), Parent::Link) => {
@@ -150,8 +158,8 @@ impl Tracer {
 // === impl Received ===
 
 impl Received<'_> {
-    fn attributes(&self) -> [KeyValue; 8] {
-        [
+    fn attributes(&self) -> Vec<KeyValue> {
+        let mut attributes = vec![
             KeyValue::new(key::SYSTEM, KAFKA),
             KeyValue::new(key::OPERATION_NAME, span::PROCESS),
             KeyValue::new(key::OPERATION_TYPE, "process"),
@@ -159,8 +167,12 @@ impl Received<'_> {
             KeyValue::new(key::PARTITION, self.partition.to_string()),
             KeyValue::new(key::OFFSET, self.offset),
             KeyValue::new(key::GROUP, Arc::clone(self.group)),
-            KeyValue::new(key::BODY_SIZE, whole(self.bytes)),
-        ]
+        ];
+        attributes.push(match self.bytes {
+            Some(bytes) => KeyValue::new(key::BODY_SIZE, whole(bytes)),
+            None => KeyValue::new(key::TOMBSTONE, true),
+        });
+        attributes
     }
 }
 
@@ -189,8 +201,15 @@ impl SetSpan {
         open.tracing.tracer.build_with_context(builder, &open.context).end_with_timestamp(end);
     }
 
+    /// Says what the set asks for.
+    pub fn asked(&self, set: &Asked<'_>) {
+        if let Some(open) = self.sampled() {
+            open.context.span().set_attributes(set.attributes());
+        }
+    }
+
     /// Says how the set was answered.
-    pub fn answered(&self, answer: &Reranked<'_>) {
+    pub fn answered(&self, answer: &Reranked) {
         if let Some(open) = self.sampled() {
             open.context.span().set_attributes(answer.attributes());
         }
@@ -247,20 +266,30 @@ impl SetSpan {
     }
 }
 
-// === impl Reranked ===
+// === impl Asked ===
 
-impl Reranked<'_> {
+impl Asked<'_> {
     fn attributes(&self) -> Vec<KeyValue> {
         let mut attributes = vec![
             KeyValue::new(key::OPERATION, span::RERANK),
             KeyValue::new(key::MODEL, self.model.to_owned()),
             KeyValue::new(key::CANDIDATES, whole(self.candidates)),
+        ];
+        attributes.extend(self.top_n.map(|n| KeyValue::new(key::TOP_N, whole(n))));
+        attributes
+    }
+}
+
+// === impl Reranked ===
+
+impl Reranked {
+    fn attributes(&self) -> Vec<KeyValue> {
+        let mut attributes = vec![
             KeyValue::new(key::INPUT_TOKENS, whole(self.tokens)),
             KeyValue::new(key::STATUS, self.status),
             KeyValue::new(key::PAIRS, whole(self.pairs)),
             KeyValue::new(key::CACHE_HITS, whole(self.cache_hits)),
         ];
-        attributes.extend(self.top_n.map(|n| KeyValue::new(key::TOP_N, whole(n))));
         attributes.extend(self.reason.map(|reason| KeyValue::new(key::REASON, reason)));
         attributes
     }

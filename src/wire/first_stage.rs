@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::{Candidate, Retrieval, UnknownFields, context};
+use super::{Candidate, Retrieval, UnknownFields, ranked};
 
 /// Lists of one candidate set.
 pub const LISTS_MAX: usize = 64;
@@ -98,7 +98,7 @@ fn is_blank(text: &str) -> bool {
 }
 
 fn shadowed(mut candidate: Candidate) -> Candidate {
-    candidate.extra = candidate.extra.shadow(context::RESULT_RESERVED);
+    candidate.extra = candidate.extra.shadow(ranked::RESERVED);
     candidate
 }
 

@@ -31,19 +31,20 @@ mod first_stage;
 mod json;
 mod limits;
 mod path;
+mod ranked;
 mod read;
+mod status;
 mod unknown;
 
 pub use candidate_set::{Candidate, CandidateSet, Retrieval, decode};
-pub use context::{
-    Context, Duplicate, Model, Ranked, Reason, RerankedContext, ResultStatus, Status, TimingMs,
-    Usage, Window, encode,
-};
+pub use context::{Context, Duplicate, Model, RerankedContext, TimingMs, Usage, encode};
 pub use dead_letter::{DeadLetter, Stage, header};
 pub use deadline::decode_deadline;
 pub use error::DecodeError;
 pub use first_stage::LISTS_MAX;
 pub use json::{DEPTH_MAX, FIELDS_MAX};
 pub use limits::{Limits, Results};
+pub use ranked::{Ranked, ResultStatus, Window};
 pub use read::read;
+pub use status::{Reason, Status};
 pub use unknown::UnknownFields;

@@ -11,7 +11,7 @@ use crate::context::{AssembleError, Assembler, Passage};
 use crate::engine::{EngineError, ScoreRequest, Scorer, SetScores};
 use crate::rank::Cuts;
 use crate::telemetry::board::SetShown;
-use crate::telemetry::{self, Counts, SetSpan, Stage, names};
+use crate::telemetry::{self, Asked, Counts, SetSpan, Stage, names};
 use crate::wire::{
     self, CandidateSet, Context, Duplicate, Limits, Model, Ranked, Reason, RerankedContext,
     Results, Status, TimingMs,
@@ -143,6 +143,11 @@ impl<E: Scorer> Reranker<E> {
         now: Timestamp,
     ) -> Result<Answered, AnswerError> {
         let received = Instant::now();
+        span.asked(&Asked {
+            model: &self.scorer.model().id,
+            candidates: set.candidates.len(),
+            top_n: set.top_n.or(self.settings.cuts.top_n),
+        });
         let expiry = set.expires_at.map(|at| Expiry::new(at, now, received));
         let unscored = self.unscored(&set, expiry.as_ref());
         let before = self.counts.board.wants_set().map(|texts| Before::of(&set, texts));
@@ -174,23 +179,23 @@ impl<E: Scorer> Reranker<E> {
                 None => Outcome::of(pairs.next()),
             })
             .collect();
-        self.refuse_late(&set, &outcomes, now)?;
         span.step(names::span::QUEUE, scores.queue, scores.score);
-        let top_n = set.top_n.or(self.settings.cuts.top_n);
-        let answer = self.assemble(set, &outcomes, &scores, received)?;
+        self.refuse_late(&set, &outcomes, now)?;
+        let mut answer = self.assemble(set, &outcomes, &scores, received)?;
         self.count(&answer, &outcomes);
         self.count_late(answer.status, &outcomes, expiry);
         let displacement = shown::displacement(&answer);
         self.count_ranks(&answer, displacement);
         let shown = before.map(|before| before.answered(&answer, displacement));
         let (status, tokens) = (answer.status, answer.usage.tokens);
+        let passages = answer.results.iter().filter_map(|result| result.text.as_deref());
+        span.show(&answer.query, passages);
+        answer.results.iter_mut().for_each(|result| result.reduce(self.settings.results));
         let value = wire::encode(&answer);
         let took = scored.elapsed();
         self.counts.took(Stage::Assemble, took);
         span.step(names::span::RANK, took, Duration::ZERO);
-        span.answered(&told(&answer, top_n));
-        let passages = answer.results.iter().filter_map(|result| result.text.as_deref());
-        span.show(&answer.query, passages);
+        span.answered(&told(&answer));
         Ok(Answered { value, status, tokens, shown })
     }
 
@@ -248,12 +253,11 @@ impl<E: Scorer> Reranker<E> {
         let (status, reason) = Status::of(outcomes.iter().map(Outcome::reason));
         let usage = usage(&set, outcomes, scores);
         let cuts = self.settings.cuts.or_own(set.top_n, set.min_score);
-        let mut results = ranked(set.candidates, outcomes, &cuts);
+        let results = ranked(set.candidates, outcomes, &cuts);
         let context = match &self.settings.context {
             Some(assembler) => Some(context(assembler, &results).map_err(AnswerError::Context)?),
             None => None,
         };
-        results.iter_mut().for_each(|result| result.reduce(self.settings.results));
         let timing_ms = TimingMs::new(scores.queue, scores.score, received.elapsed());
         Ok(RerankedContext {
             request_id: set.request_id,
@@ -287,8 +291,12 @@ impl<E: Scorer> Reranker<E> {
         counts.tokens_scored.add(usage.tokens as u64);
         counts.cache_hits.add(usage.cache_hits as u64);
         counts.candidates_unscored.add((usage.candidates - usage.pairs) as u64);
-        for reason in outcomes.iter().filter_map(Outcome::reason) {
-            counts.unscored.add(reason.as_str(), 1);
+        for reason in Reason::ALL {
+            let with = |outcome: &&Outcome| outcome.reason() == Some(reason);
+            match outcomes.iter().filter(with).count() {
+                0 => {}
+                count => counts.unscored.add(reason.as_str(), count as u64),
+            }
         }
         counts.passages_truncated.add(usage.truncated as u64);
         counts.queries_truncated.add(u64::from(usage.query_truncated));
@@ -330,11 +338,8 @@ impl SetScores {
 }
 
 /// What the span of a set says of its answer.
-fn told(answer: &RerankedContext, top_n: Option<usize>) -> telemetry::Reranked<'_> {
+fn told(answer: &RerankedContext) -> telemetry::Reranked {
     telemetry::Reranked {
-        model: &answer.model.id,
-        candidates: answer.usage.candidates,
-        top_n,
         status: answer.status.as_str(),
         reason: answer.reason.map(wire::Reason::as_str),
         pairs: answer.usage.pairs,

@@ -85,20 +85,22 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
     /// One record's whole way. An error drops the handle unredeemed, so that nothing past the
     /// record is committed; but where the breaker trips, the record has its dead letter.
     pub(super) async fn run(&self, claimed: Claimed, place: Place) -> Result<(), WorkerError> {
-        let span = self.receive(&claimed);
+        let span = self.receive(&claimed, place.claimed.elapsed());
         let settled = span.within(self.settle(claimed, place, &span)).await;
         span.end();
         settled
     }
 
-    fn receive(&self, Claimed { record, ack }: &Claimed) -> SetSpan {
+    /// Begins the span of a record that was claimed so long ago.
+    fn receive(&self, Claimed { record, ack }: &Claimed, waited: Duration) -> SetSpan {
         let Position { partition, offset, .. } = ack.position();
         let received = Received {
             topic: &partition.topic,
             partition: partition.index,
             offset: *offset,
             group: &self.group,
-            bytes: record.value.as_ref().map_or(0, Bytes::len),
+            bytes: record.value.as_ref().map(Bytes::len),
+            waited,
         };
         let header = |name: &str| str::from_utf8(record.header(name)?).ok();
         self.tracer.receive(&received, header)
@@ -124,9 +126,9 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
                 self.failed(record, (&ack, &mut ticket), unanswered, span).await?
             }
         };
-        self.processed(&ack, error, claimed.elapsed());
         match settled {
             true => {
+                self.processed(&ack, error, claimed.elapsed());
                 ack.published();
                 ticket.settled();
             }
@@ -195,8 +197,9 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         let Partition { topic, index } = &ack.position().partition;
         self.counts().partitions.read(topic, *index, tokens);
         let output = output(record, ack.position(), value);
-        ticket.turn().await?;
+        // Waiting for the answers before it is part of publishing, where there is an order to keep.
         let begun = Instant::now();
+        ticket.turn().await?;
         self.outputs.publish(output, ack, span).await?;
         self.counts().took(Stage::Publish, begun.elapsed());
         self.count(status);
@@ -266,7 +269,7 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         self.reranker.counts()
     }
 
-    /// The record's whole way is over, with an answer or without.
+    /// The record's whole way is over, with an answer or a dead letter.
     fn processed(&self, ack: &AckHandle, error: Option<&'static str>, took: Duration) {
         if error.is_none() {
             self.counts().board.answered_after(took);
@@ -281,7 +284,7 @@ impl<K: RecordSink, E: Scorer> Task<K, E> {
         let counts = self.counts();
         counts.sets_published.add(1);
         match status {
-            Status::Reranked => {}
+            Status::Reranked => counts.sets_reranked.add(1),
             Status::Partial => counts.sets_partial.add(1),
             Status::Passthrough => counts.sets_passthrough.add(1),
         }

@@ -1,6 +1,6 @@
 //! A client that says exactly what a test wants, and no more.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -57,13 +57,16 @@ impl Events {
         Self { head: Answer::head(&mut lines), lines }
     }
 
-    /// The next event: its name, and its data.
+    /// The next event: its name, and its data; `None` where the stream has ended, or was cut off.
     pub(crate) fn next(&mut self) -> Option<(String, serde_json::Value)> {
         let (mut name, mut data) = (String::new(), String::new());
         loop {
             let mut line = String::new();
-            if self.lines.read_line(&mut line).unwrap() == 0 {
-                return None;
+            match self.lines.read_line(&mut line) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("the stream neither goes on nor ends: {error}"),
             }
             // Lines that are sizes of chunks have no colon before their end.
             if let Some(word) = line.strip_prefix("event: ") {

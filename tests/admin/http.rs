@@ -1,8 +1,10 @@
 //! What is answered, by a port that is really open.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -60,6 +62,7 @@ pub(crate) fn model() -> ModelShown {
         backend: word("flex"),
         device: word("CPU"),
         replicas: 1,
+        ..ModelShown::default()
     }
 }
 
@@ -115,6 +118,17 @@ fn a_name_that_was_made_to_point_here_is_not_answered() {
         "GET /config HTTP/1.1\r\nhost: crossrank-0.pods\r\nauthorization: Bearer {TOKEN}\r\n\r\n"
     );
     assert_eq!(ask(port.address(), &request).status, 200);
+}
+
+#[test]
+fn without_a_token_a_page_of_another_site_is_not_answered() {
+    let port = Port::open(None, None);
+    for path in PATHS {
+        let answer = get_with(port.address(), path, &[("sec-fetch-site", "cross-site")]);
+        assert_eq!(answer.status, 403, "{path}: {answer:?}");
+    }
+    let own = get_with(port.address(), "/config", &[("sec-fetch-site", "same-origin")]);
+    assert_eq!(own.status, 200);
 }
 
 #[test]
@@ -266,10 +280,60 @@ fn dropping_it_ends_what_somebody_reads() {
     let port = Port::open(None, None);
     let mut events = Events::open(port.address());
     assert!(events.next().is_some());
+    let begun = Instant::now();
     drop(port);
-    // It ends, or breaks.
-    let reading = std::thread::spawn(move || while events.next().is_some() {});
-    let _broken = reading.join();
+    while events.next().is_some() {}
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn clients_that_do_not_read_their_answers_turn_no_probe_away() {
+    // More than fits between the two ends.
+    let metrics: Metrics = Box::new(|| Ok("x".repeat(16 << 20)));
+    let port = Port::open(None, Some(metrics));
+    let mut events = Events::open(port.address());
+    let begun = |_| {
+        let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        let mut connection = send(port.address(), request);
+        connection.read_exact(&mut [0]).unwrap();
+        connection
+    };
+    let unread: Vec<_> = (0..70).map(begun).collect();
+    assert_eq!(port.get("/livez").status, 200);
+    // Who reads is not the one that goes.
+    assert!((0..3).all(|_| events.next().is_some()));
+    drop(unread);
+}
+
+#[test]
+fn what_costs_something_is_put_together_once_a_second_however_often_it_is_asked_for() {
+    let collected = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&collected);
+    let metrics: Metrics =
+        Box::new(move || Ok(format!("n {}\n", counted.fetch_add(1, Ordering::Relaxed))));
+    let port = Port::open(None, Some(metrics));
+    let begun = Instant::now();
+    let mut pages = BTreeSet::new();
+    for _ in 0..60 {
+        assert_eq!(port.get("/metrics").status, 200);
+        // It has the time in it.
+        pages.insert(port.get("/").body);
+    }
+    // One at the start, and one after each look since.
+    let looks = usize::try_from(begun.elapsed().as_secs()).unwrap() + 2;
+    let collected = collected.load(Ordering::Relaxed);
+    assert!(collected <= looks && pages.len() <= looks, "{collected}, {}, {looks}", pages.len());
+}
+
+#[test]
+fn a_client_in_a_loop_is_slowed_down() {
+    let port = Port::open(None, None);
+    let begun = Instant::now();
+    for _ in 0..300 {
+        assert_eq!(port.get("/livez").status, 200);
+    }
+    let taken = begun.elapsed();
+    assert!(taken > Duration::from_secs(1) && taken < PATIENCE, "{taken:?}");
 }
 
 #[test]

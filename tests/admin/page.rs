@@ -8,9 +8,11 @@ use crossrank::config::{self, Config, Sources};
 use crossrank::kafka::{InProcessCluster, KafkaSink, KafkaSource};
 use crossrank::stream::Record;
 use crossrank::telemetry::Pulse;
-use serde_json::json;
+use crossrank::telemetry::board::{PartitionNow, PartitionState, Phase};
+use serde_json::{Value, json};
 
 use crate::browser::Browser;
+use crate::client::{Events, get};
 use crate::http::{Port, model};
 use crate::stage::{Running, TestScorer, record, reranker_counting};
 
@@ -109,7 +111,15 @@ async fn the_page_tells_the_truth_while_a_worker_works_and_says_when_it_hears_no
     // Held, it does not change while one reads.
     browser.value("document.getElementById('hold').click()");
     assert_eq!(browser.value("document.getElementById('hold').ariaPressed"), "true");
+    let mut events = Events::open(port.address());
     producer.send(input, set(40)).await.unwrap();
+    let tells_of_it = |(_, state): &(String, Value)| {
+        state["sets"].as_array().unwrap().iter().any(|set| set["request_id"] == "r-40")
+    };
+    while !tells_of_it(&events.next().unwrap()) {}
+    // When the next one comes, the page has long had that one.
+    assert!(events.next().is_some());
+    assert_eq!(browser.value("document.querySelectorAll('#sets details').length"), 40);
     browser.value("document.getElementById('hold').click()");
     browser.until("document.querySelectorAll('#sets details').length === 41");
 
@@ -135,6 +145,95 @@ async fn the_page_tells_the_truth_while_a_worker_works_and_says_when_it_hears_no
     let lost = browser.value("document.getElementById('lost').innerText");
     assert!(lost.as_str().unwrap().starts_with("Connection lost. What you see is from"), "{lost}");
     assert_eq!(browser.complaints, [""; 0]);
+}
+
+/// A partition with this much between commit and end.
+fn partition(lag: Option<i64>) -> PartitionNow {
+    PartitionNow {
+        topic: "sets".into(),
+        index: 0,
+        next: Some(0),
+        committed: Some(0),
+        end: lag,
+        in_flight: 0,
+        uncommitted: 0,
+        commit_age: Duration::ZERO,
+        state: PartitionState::Assigned,
+    }
+}
+
+#[test]
+fn the_page_says_in_words_what_is_wrong_and_is_green_only_where_nothing_is() {
+    let Some(mut browser) = Browser::start() else { return };
+    let port = Port::open(None, None);
+    let board = &port.counts.board;
+    // Who writes does not wait for who reads.
+    let hold = |partitions: &[PartitionNow]| while !board.show_partitions(partitions.to_vec()) {};
+    browser.look(1280, false);
+    browser.open(&format!("http://{}/", port.address()));
+    let cases: [(&str, &str, &str, &dyn Fn()); 8] = [
+        ("calm", "Starting", "model: not loaded yet.", &|| {}),
+        ("calm", "Working, without partitions", "Other workers of the group", &|| {
+            board.model_is_warm(model(), Arc::new(Pulse::default()));
+            board.producer_reached.anew();
+            board.joined.anew();
+            board.enter(Phase::Working);
+        }),
+        ("warn", "Working, but nothing is answered", "is not known yet", &|| {
+            hold(&[partition(None)]);
+        }),
+        ("good", "Working", "Nothing to do", &|| hold(&[partition(Some(0))])),
+        ("warn", "Working, but nothing is answered", "5 records wait", &|| {
+            hold(&[partition(Some(5))]);
+        }),
+        ("warn", "Working, with dead letters", "set aside in the last minute", &|| {
+            port.counts.dead_letters.add(20);
+        }),
+        ("bad", "Not ready", "group: no broker", &|| board.consumer_alone.note(true)),
+        // The group has given it up, though a broker answers again.
+        ("bad", "Not ready", "group: not", &|| {
+            hold(&[]);
+            board.joined.note(false);
+            board.consumer_alone.note(false);
+        }),
+    ];
+    for (place, (tone, verdict, sentence, happens)) in cases.into_iter().enumerate() {
+        happens();
+        assert_shown(&mut browser, tone, verdict, sentence);
+        if let Some(folder) = pictures() {
+            browser.picture(&folder.join(format!("case-{place}.png")));
+        }
+    }
+    assert_eq!(browser.complaints, [""; 0]);
+}
+
+#[test]
+fn a_thread_that_waits_in_vain_is_shown_as_stuck() {
+    let Some(mut browser) = Browser::start() else { return };
+    let port = Port::open(None, None);
+    // No test waits for a minute: the state is put into the page instead.
+    let page = get(port.address(), "/").body;
+    let open = r#"<script type="application/json" id="state">"#;
+    let (before, after) = page.split_once(open).unwrap();
+    let (state, after) = after.split_once("</script>").unwrap();
+    let mut state: Value = serde_json::from_str(state).unwrap();
+    state["live"] =
+        json!([{"name": "engine", "good": false, "says": "has waited 61s for a batch"}]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.html");
+    std::fs::write(&file, format!("{before}{open}{state}</script>{after}")).unwrap();
+    browser.open(&format!("file://{}", file.display()));
+    assert_shown(&mut browser, "bad", "Stuck", "engine: has waited 61s for a batch.");
+}
+
+fn assert_shown(browser: &mut Browser, tone: &str, verdict: &str, sentence: &str) {
+    let text = |id: &str| format!("document.getElementById('{id}').textContent");
+    browser.until(&format!(
+        "{} === '{verdict}' && {}.includes('{sentence}') \
+         && document.getElementById('hero').classList.contains('{tone}')",
+        text("verdict"),
+        text("sentence"),
+    ));
 }
 
 /// What keyboards and screen readers need.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{files, metrics, unknown};
+use crate::{files, metrics, unknown, unknown_values};
 
 fn alerts() -> Vec<Value> {
     let rules = files::document("alerts.yaml");
@@ -34,6 +34,10 @@ fn every_series_and_label_of_the_alerts_exists() {
     let tests = files::document("alerts.test.yaml");
     for input in files::under(&tests, &["series"]) {
         wrong.extend(unknown("alerts.test.yaml", input, &series));
+    }
+    // What is expected: alerts with the labels of their series.
+    for expected in files::under(&tests, &["labels"]) {
+        wrong.extend(unknown_values("alerts.test.yaml", expected));
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }

@@ -118,6 +118,18 @@ fn a_pod_has_no_rights_that_it_does_not_need() {
 }
 
 #[test]
+fn an_image_computes_on_a_card_or_says_that_it_has_none_and_may_write_where_models_go() {
+    let dockerfile = files::text("Dockerfile");
+    let (gpu, cpu) = dockerfile.split_once(" AS cpu\n").unwrap();
+    let (_, gpu) = gpu.split_once(" AS gpu\n").unwrap();
+    // Mesa's driver for the processor comes with those for cards.
+    assert!(gpu.contains("mesa-vulkan-drivers"));
+    assert!(gpu.contains("&& rm /usr/share/vulkan/icd.d/lvp_icd*.json"));
+    assert!(gpu.contains("--owner=65532 --group=65532 /var/cache/crossrank\n"));
+    assert!(cpu.contains("--chown=65532:65532 /out/crossrank /var/cache/crossrank\n"));
+}
+
+#[test]
 fn the_scaler_asks_for_the_group_and_topic_that_workers_read() {
     let defaults = files::read(&files::root().join("src/config/default.toml"));
     let scaler = &files::yaml("k8s/keda/scaledobject.yaml")[0];

@@ -14,10 +14,32 @@ const WORDS: &[&str] = &[
 /// What an expression names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
-    /// Series, each with the labels that it is chosen by.
-    pub(crate) series: Vec<(String, Vec<String>)>,
+    /// Series, each with what it is chosen by.
+    pub(crate) series: Vec<(String, Vec<Matcher>)>,
     /// Labels that results are grouped or matched by.
     pub(crate) grouped_by: Vec<String>,
+}
+
+/// One condition in braces.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Matcher {
+    pub(crate) label: String,
+    /// `=`, `!=`, `=~` or `!~`.
+    pub(crate) op: String,
+    pub(crate) value: String,
+}
+
+// === impl Matcher ===
+
+impl Matcher {
+    /// The words that it chooses by; those of an expression are between bars. `None` where they are not plain words.
+    pub(crate) fn words(&self) -> Option<Vec<&str>> {
+        let words: Vec<&str> = match &*self.op {
+            "=~" | "!~" => self.value.split('|').collect(),
+            _ => vec![self.value.as_str()],
+        };
+        words.iter().all(|word| word.chars().all(is_of_word)).then_some(words)
+    }
 }
 
 /// Finds them.
@@ -35,11 +57,11 @@ pub(crate) fn names(expression: &str) -> Names {
             '$' => (_, rest) = word(behind(rest)),
             '#' => rest = after(rest, '\n'),
             '{' => {
-                let labels;
-                (labels, rest) = matchers(behind(rest));
+                let found;
+                (found, rest) = matchers(behind(rest));
                 match names.series.last_mut().filter(|_| after_series) {
-                    Some((_, chosen_by)) => chosen_by.extend(labels),
-                    None => names.series.push((String::new(), labels)),
+                    Some((_, chosen_by)) => chosen_by.extend(found),
+                    None => names.series.push((String::new(), found)),
                 }
                 after_series = false;
             }
@@ -76,22 +98,31 @@ pub(crate) fn names(expression: &str) -> Names {
     names
 }
 
-/// Labels up to the closing brace, and what stands behind it.
-fn matchers(mut rest: &str) -> (Vec<String>, &str) {
-    let mut labels = Vec::new();
+/// Conditions up to the closing brace, and what stands behind it.
+fn matchers(mut rest: &str) -> (Vec<Matcher>, &str) {
+    let mut found: Vec<Matcher> = Vec::new();
     while let Some(next) = rest.chars().next() {
-        match next {
-            '}' => return (labels, behind(rest)),
-            '"' | '\'' | '`' => rest = after(behind(rest), next),
+        match (next, found.last_mut()) {
+            ('}', _) => return (found, behind(rest)),
+            ('"' | '\'' | '`', matcher) => {
+                let (value, end) = behind(rest).split_once(next).unwrap_or((behind(rest), ""));
+                matcher.into_iter().for_each(|matcher| value.clone_into(&mut matcher.value));
+                rest = end;
+            }
+            ('=' | '!' | '~', Some(matcher)) => {
+                matcher.op.push(next);
+                rest = behind(rest);
+            }
             _ if is_of_word(next) => {
                 let label;
                 (label, rest) = word(rest);
-                labels.push(label.to_owned());
+                let (label, op, value) = (label.to_owned(), String::new(), String::new());
+                found.push(Matcher { label, op, value });
             }
             _ => rest = behind(rest),
         }
     }
-    (labels, rest)
+    (found, rest)
 }
 
 fn word(text: &str) -> (&str, &str) {
@@ -119,15 +150,33 @@ fn names_are_found_wherever_they_stand() {
         "sum by (le, stage) (rate(a_bucket{x=\"y{z}\", w!~\"$v|b\"}[5m] offset 1d)) / on () group_left (job)\n\
          b_total > bool 1e3 unless {c='d'} and $topic * ${rate} # e_total\n or absent(f)",
     );
-    let series = |name: &str, labels: &[&str]| {
-        (name.to_owned(), labels.iter().map(|label| (*label).to_owned()).collect())
+    let series = |name: &str, matchers: &[[&str; 3]]| {
+        let matcher = |parts: &[&str; 3]| {
+            let [label, op, value] = parts.map(str::to_owned);
+            Matcher { label, op, value }
+        };
+        (name.to_owned(), matchers.iter().map(matcher).collect())
     };
     let expected = [
-        series("a_bucket", &["x", "w"]),
+        series("a_bucket", &[["x", "=", "y{z}"], ["w", "!~", "$v|b"]]),
         series("b_total", &[]),
-        series("", &["c"]),
+        series("", &[["c", "=", "d"]]),
         series("f", &[]),
     ];
     assert_eq!(found.series, expected);
     assert_eq!(found.grouped_by, ["le", "stage", "job"]);
+}
+
+#[test]
+fn words_are_those_between_bars_unless_they_are_more_than_words() {
+    let words = |op: &str, value: &str| {
+        let (label, op, value) = ("a".to_owned(), op.to_owned(), value.to_owned());
+        let matcher = Matcher { label, op, value };
+        matcher.words().map(|words| words.join(" "))
+    };
+    assert_eq!(words("=", "late").as_deref(), Some("late"));
+    assert_eq!(words("!~", "late|lost").as_deref(), Some("late lost"));
+    assert_eq!(words("=", "late|lost"), None);
+    assert_eq!(words("=~", "$reason"), None);
+    assert_eq!(words("=~", "la.*"), None);
 }

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+const STARTS_MAX: usize = 5;
 /// How long it may take to start or to end.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -35,6 +36,13 @@ impl Collector {
             crate::kafka::skipped("there is no collector; tests/deploy/tools builds one");
             return None;
         }
+        // Another process may have taken a port between the look for it and the use of it.
+        let started = (0..STARTS_MAX).find_map(|_| Self::started(&program));
+        Some(started.expect("a collector that starts; its log is above"))
+    }
+
+    /// `None` where it ended at once.
+    fn started(program: &Path) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let ports = free_ports();
         let config = folder.path().join("config.yaml");
@@ -49,8 +57,24 @@ impl Collector {
             .unwrap();
         let mut collector = Self { child, ports, folder };
         let listens = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
-        collector.wait("the collector to listen", |_| ports.iter().all(listens));
-        Some(collector)
+        let mut has_ended = false;
+        collector.wait("the collector to listen", |child| {
+            has_ended = child.try_wait().unwrap().is_some();
+            has_ended || ports.iter().all(listens)
+        });
+        // It may also be somebody else who listens.
+        has_ended |= collector.child.try_wait().unwrap().is_some();
+        if has_ended {
+            eprintln!("{}", collector.log());
+        }
+        (!has_ended).then_some(collector)
+    }
+
+    /// Waits until it has heard something of this kind.
+    pub(crate) fn wait_for(&mut self, kind: &str) {
+        let file = self.folder.path().join("heard.jsonl");
+        let heard = |_: &mut Child| fs::read_to_string(&file).is_ok_and(|text| text.contains(kind));
+        self.wait(kind, heard);
     }
 
     /// Where it takes OTLP over gRPC.
@@ -78,11 +102,14 @@ impl Collector {
         Heard(lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
     }
 
-    fn wait(&mut self, what: &str, condition: impl Fn(&mut Child) -> bool) {
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn wait(&mut self, what: &str, mut condition: impl FnMut(&mut Child) -> bool) {
         let deadline = Instant::now() + WAIT_MAX;
         while !condition(&mut self.child) {
-            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "waited in vain for {what}:\n{}", log());
+            assert!(Instant::now() < deadline, "waited in vain for {what}:\n{}", self.log());
             std::thread::park_timeout(Duration::from_millis(20));
         }
     }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossrank::stream::{Header, Record};
+use crossrank::telemetry::label_values;
 use serde_json::json;
 
 use crate::stage::*;
@@ -71,6 +72,10 @@ async fn every_kind_of_bad_record_becomes_a_dead_letter_and_the_worker_goes_on()
 
     let mut letters = broker.records(DEAD);
     assert_eq!(letters.len(), bad.len());
+    let foretold = label_values("crossrank_code").unwrap();
+    for (_, code, _) in &bad {
+        assert!(foretold.contains(code), "{code}");
+    }
     let header = |letter: &Record, name: &str| {
         String::from_utf8(letter.header(name).unwrap_or_else(|| panic!("{name}")).to_vec()).unwrap()
     };

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use crossrank::engine::PairError;
 use crossrank::stream::PublishFailure;
-use crossrank::telemetry::{Metric, MetricKind, Prometheus, Providers, Telemetry, metrics};
+use crossrank::telemetry::{
+    Metric, MetricKind, Prometheus, Providers, Telemetry, label_values, metrics,
+};
+use crossrank::wire::Reason;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
@@ -128,8 +131,7 @@ async fn every_metric_is_what_the_table_says_and_carries_no_other_attribute() {
         }
     }
     // What a broker in memory and a scorer without a model have nothing to say about.
-    let silent =
-        ["lag", "uncommitted", "commit.age", "rebalances", "model.", "worker.info", "batch."];
+    let silent = ["lag", "uncommitted", "commit.age", "model.", "worker.info", "batch."];
     let told: BTreeSet<&str> = points.iter().map(|point| point.0.as_str()).collect();
     for Metric { name, .. } in metrics() {
         let is_silent = silent.iter().any(|part| name.contains(part));
@@ -143,6 +145,9 @@ async fn no_attribute_holds_a_value_of_a_record() {
     work(&telemetry).await;
     meters.force_flush().unwrap();
     let collected = exporter.get_finished_metrics().unwrap();
+    let words = ["crossrank_reason", "crossrank_code", "crossrank_rebalance"]
+        .into_iter()
+        .flat_map(|label| label_values(label).unwrap());
     let known: BTreeSet<&str> = [
         "kafka",
         "poll",
@@ -169,10 +174,10 @@ async fn no_attribute_holds_a_value_of_a_record() {
         "aborted",
         "query",
         "passage",
-        "missing_field",
-        "not_tokenised",
     ]
-    .into();
+    .into_iter()
+    .chain(words)
+    .collect();
     for (name, .., attributes) in points(collected.last().unwrap()) {
         for attribute in attributes {
             let value = attribute.value.as_str();
@@ -239,4 +244,11 @@ async fn a_collector_that_never_answers_holds_nothing_up() {
     // From here on it fails at once, so that it can be shut down.
     drop(let_go);
     telemetry.shut_down();
+}
+
+#[test]
+fn reasons_on_metrics_are_those_of_answers() {
+    let mut reasons = Reason::ALL.map(Reason::as_str);
+    reasons.sort_unstable();
+    assert_eq!(label_values("crossrank_reason").unwrap(), reasons);
 }

@@ -21,6 +21,8 @@ pub(crate) use activation::Activation;
 pub(crate) use common::quantization;
 pub(crate) use fields::Fields;
 pub(crate) use labels::Labels;
+#[cfg(feature = "train")]
+pub(crate) use modules::embedding_pooling;
 pub(crate) use network::{
     Biases, Distances, HeadActivation, ModelConfig, NormPlace, Pooling, Stage, StageNorm,
 };

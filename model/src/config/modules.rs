@@ -127,6 +127,16 @@ fn unknown(dir: &Path, module: &Module, supported: &str) -> ConfigError {
     }
 }
 
+/// How a bi-encoder makes one state of those of its tokens; by their mean where it does not say.
+#[cfg(feature = "train")]
+pub(crate) fn embedding_pooling(dir: &Path, hidden: usize) -> Result<Pooling, ConfigError> {
+    if !dir.join(files::MODULES).exists() {
+        return Ok(Pooling::Mean);
+    }
+    let module = list(dir)?.into_iter().find(|module| module.class == "Pooling");
+    module.map_or(Ok(Pooling::Mean), |module| pooling(&dir.join(&module.path), hidden))
+}
+
 /// Tokens of a pair at most, where the transformer's own settings say so.
 fn transformer(dir: &Path) -> Result<Option<usize>, ConfigError> {
     let Some(bytes) = files::read_optional(dir, files::SENTENCE_BERT)? else { return Ok(None) };

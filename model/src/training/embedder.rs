@@ -3,7 +3,7 @@ use std::path::Path;
 use burn::tensor::ExecutionError;
 
 use super::start::{self, Start, StartError};
-use crate::config::{ModelConfig, Pooling};
+use crate::config::{ModelConfig, embedding_pooling};
 use crate::device::Device;
 use crate::encoder::{LoadError, ScoreError};
 use crate::layout::Layout;
@@ -13,8 +13,8 @@ use crate::weights::WeightsError;
 
 /// A bi-encoder: a text → its place among all texts, a vector of length 1. The cosine of two texts is their product.
 ///
-/// The vector is the mean of the states of all tokens, as sentence-transformers' models such as all-MiniLM-L6-v2 have it
-/// (Reimers and Gurevych, Sentence-BERT, 2019).
+/// The vector is the state of the first token, or the mean of the states of all, as the `Pooling` of sentence-transformers'
+/// `modules.json` says (Reimers and Gurevych, Sentence-BERT, 2019); the mean where there is none.
 #[derive(Clone, Debug)]
 pub struct Embedder {
     network: Network,
@@ -28,13 +28,14 @@ impl Embedder {
     /// Loads the encoder of a Hugging Face directory, in float32.
     ///
     /// # Errors
-    /// The directory does not hold an encoder of a known architecture.
+    /// The directory does not hold an encoder of a known architecture, or its pooling is another one.
     pub fn load(dir: &Path, device: &Device) -> Result<Self, StartError> {
         let start = Start { layers: None, random: false, seed: 0 };
         let (_, config) = start::config(dir, &start)?;
         let whole = |error: WeightsError| StartError::from(LoadError::from(error));
         let mut weights = start::weights(dir, &config, &start, false).map_err(whole)?;
-        let config = ModelConfig { pooling: Pooling::Mean, head: Vec::new(), ..config };
+        let pooling = embedding_pooling(dir, config.hidden_size).map_err(LoadError::from)?;
+        let config = ModelConfig { pooling, head: Vec::new(), ..config };
         let network = Network::take(&config, &mut weights, device, None).map_err(whole)?;
         Ok(Self { network, device: device.clone(), width: config.hidden_size })
     }

@@ -18,10 +18,17 @@ const TOKENS_MAX: usize = 256;
 const BATCH_TEXTS: usize = 16;
 /// How many passages each of the two first stages finds.
 const FOUND_MAX: usize = 60;
-/// What makes logits of cosines, as sentence-transformers' losses do.
-const COSINE_SCALE: f32 = 20.0;
-/// How much BM25's standardised score counts beside it.
-const BM25_SHARE: f32 = 0.8;
+/// A text whose vector tells one bi-encoder from another.
+const SAMPLE: &str = "how a passage is told from another one";
+
+/// How a cosine and BM25's score become one logit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blend {
+    /// What makes a logit of a cosine, as the losses of bi-encoders do.
+    pub(crate) scale: f32,
+    /// How much BM25's standardised score counts beside it.
+    pub(crate) words: f32,
+}
 
 /// Texts → vectors.
 pub(crate) struct Texts {
@@ -37,6 +44,7 @@ pub(crate) struct Pool {
     vectors: Vec<f32>,
     index: Index,
     texts: Texts,
+    blend: Blend,
 }
 
 /// A passage that a first stage finds.
@@ -91,16 +99,18 @@ impl Texts {
 
 impl Pool {
     /// Embeds and indexes passages. Vectors are kept in the folder `cache`, and taken from there where they are those of
-    /// the same passages.
+    /// the same passages and bi-encoder.
     pub(crate) fn new(
         passages: Vec<String>,
         texts: Texts,
+        blend: Blend,
         cache: &Path,
         threads: usize,
     ) -> anyhow::Result<Self> {
         let width = texts.embedder.width();
         let mut hasher = DefaultHasher::new();
         passages.hash(&mut hasher);
+        texts.embed(&[SAMPLE])?.iter().for_each(|x| x.to_bits().hash(&mut hasher));
         let cache = cache.join(format!("vectors-{:016x}.f32", hasher.finish()));
         let kept = fs::read(&cache).unwrap_or_default();
         let vectors = if kept.len() == passages.len() * width * size_of::<f32>() {
@@ -113,7 +123,7 @@ impl Pool {
             vectors
         };
         let index = Index::new(&passages);
-        Ok(Self { passages, vectors, index, texts })
+        Ok(Self { passages, vectors, index, texts, blend })
     }
 
     /// The cosine of a query with each passage.
@@ -145,8 +155,8 @@ impl Pool {
             .iter()
             .map(|&place| {
                 let words = bm25(&place);
-                let logit =
-                    COSINE_SCALE * cosines[place as usize] + BM25_SHARE * standard.score(words);
+                let Blend { scale, words: share } = self.blend;
+                let logit = scale * cosines[place as usize] + share * standard.score(words);
                 Found { place, logit, words }
             })
             .collect();

@@ -11,6 +11,8 @@
   let heard = Date.now();
   let held = false;
   let lost = false;
+  // The worker was started anew while the page was held.
+  let outdated = false;
   let said = "";
 
   // === words ===
@@ -133,7 +135,9 @@
     if (letters) return ["warn", "Working, with dead letters", `${many(letters, "record was", "records were")} set aside in the last minute.`];
     const sets = mean(minute(), "sets");
     if (sets < 0.05) {
+      if (!state.partitions_total) return ["calm", "Working, without partitions", "Other workers of the group have all of them; this one takes over when one of those stops."];
       const lag = state.rates.at(-1)?.lag;
+      if (lag == null) return ["warn", "Working, but nothing is answered", "No set was answered in the last minute, and how many records wait is not known yet."];
       return lag ? ["warn", "Working, but nothing is answered", `${many(lag, "record waits", "records wait")}, and no set was answered in the last minute.`]
         : ["good", "Working", "Nothing to do: no set came in the last minute."];
     }
@@ -316,10 +320,11 @@
   function told(event) {
     const view = JSON.parse(event.data);
     heard = Date.now();
-    // A worker that was started anew counts from the beginning.
-    if (view.started !== state.started) return location.reload();
-    take(view);
     if (lost) watch();
+    // A worker that was started anew counts from the beginning. Who reads meanwhile goes on reading.
+    outdated = view.started !== state.started;
+    if (outdated) return held ? undefined : location.reload();
+    take(view);
     if (!held) draw();
   }
 
@@ -338,16 +343,21 @@
     held = !held;
     $("hold").setAttribute("aria-pressed", String(held));
     put($("hold"), held ? "Held: go on" : "Hold");
-    if (!held) draw();
+    if (!held && outdated) location.reload();
+    else if (!held) draw();
   });
 
-  draw();
-  addEventListener("load", () => {
+  function connect() {
     const events = new EventSource("events");
     events.addEventListener("all", told);
     events.addEventListener("news", told);
     // The browser gives up where the answer is an error, such as too many open pages.
-    events.addEventListener("error", () => { if (events.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 10_000); });
+    events.addEventListener("error", () => { if (events.readyState === EventSource.CLOSED) setTimeout(connect, 10_000); });
+  }
+
+  draw();
+  addEventListener("load", () => {
+    connect();
     setInterval(watch, 1000);
   });
 })();

@@ -4,6 +4,7 @@
 //! thread of its own carries it out, since every call of librdkafka's transactions blocks.
 
 mod broken;
+mod endings;
 mod membership;
 mod producer;
 mod refusals;

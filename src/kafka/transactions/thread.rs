@@ -7,6 +7,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use tracing::{debug, info, warn};
 
 use super::broken::{Broken, Call};
+use super::endings::{fail, failed, sort};
 use super::producer::{Report, Transactional, committed};
 use super::refusals::Refusals;
 use super::{Ended, Job};
@@ -14,7 +15,7 @@ use crate::kafka::context::Event;
 use crate::kafka::error::{Meaning, StartError};
 use crate::kafka::settings::Settings;
 use crate::kafka::source::Bell;
-use crate::stream::{Batch, Output, Position, PublishError};
+use crate::stream::{Batch, PublishError};
 use crate::telemetry::Counts;
 
 /// Between two looks at what librdkafka reports while there is nothing to do.
@@ -23,6 +24,9 @@ const IDLE_MAX: Duration = Duration::from_millis(100);
 const SERVE_MAX: Duration = Duration::from_millis(100);
 /// Between two log lines about the same trouble.
 const REMIND_INTERVAL: Duration = Duration::from_secs(30);
+/// Without a commit for so long, whoever asks whether the worker is ready is told that it is not. Longer than a
+/// rebalance or an election keeps a transaction up.
+const UNHEARD_MAX: Duration = Duration::from_secs(10);
 /// Between two producers, where one after the other fails.
 const REPLACE_WAIT: Duration = Duration::from_secs(1);
 /// So often in a row a named instance takes its transactional id back before it says that two have it.
@@ -344,80 +348,17 @@ impl TransactionThread {
             }
             Some(_) => {}
         }
+        let lasts = self.trouble.is_some_and(|(since, _)| now - since >= UNHEARD_MAX);
+        self.counts.board.producer_alone.note(lasts);
     }
 
     fn goes_on(&mut self) {
         self.fenced = 0;
+        self.counts.board.producer_alone.note(false);
         if let Some((since, told)) = self.trouble.take()
             && told > since
         {
             info!(seconds = since.elapsed().as_secs(), "transactions are committed again");
         }
-    }
-}
-
-/// There can be no further transaction.
-fn failed(batch: Batch, reason: String) -> Ended {
-    for output in batch.outputs {
-        fail(output, &reason);
-    }
-    Ended { failed: Some(reason), ..Ended::default() }
-}
-
-fn fail(output: Output, reason: &str) {
-    output.failed(|topic| PublishError::Fatal { topic, reason: reason.to_owned(), source: None });
-}
-
-/// Splits a batch whose transaction has ended unheard, by what is committed now.
-fn sort(batch: Batch, now: &[Position]) -> Ended {
-    let (done, _): (Vec<Position>, Vec<Position>) =
-        batch.offsets.into_iter().partition(|position| now.contains(position));
-    let is_done = |output: &Output| {
-        done.iter().any(|position| {
-            position.partition == output.position.partition
-                && position.epoch == output.position.epoch
-        })
-    };
-    let (outputs, again) = batch.outputs.into_iter().partition(is_done);
-    Ended { committed: Batch { outputs, offsets: done }, again, failed: None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stream::{Epoch, Partition, Record};
-
-    fn at(index: i32, offset: i64) -> Position {
-        let partition = Partition { topic: "sets".into(), index };
-        Position { partition, offset, epoch: Epoch(1) }
-    }
-
-    /// Outputs of two partitions, of which 5 and 8 are to be committed.
-    fn batch() -> Batch {
-        let inputs = [at(0, 3), at(0, 4), at(1, 7)];
-        let outputs =
-            inputs.iter().map(|input| Output::new("out", Record::default(), input).0).collect();
-        Batch { outputs, offsets: vec![at(0, 5), at(1, 8)] }
-    }
-
-    fn offsets(outputs: &[Output]) -> Vec<i64> {
-        outputs.iter().map(|output| output.position.offset).collect()
-    }
-
-    #[test]
-    fn what_is_committed_tells_what_became_of_a_transaction() {
-        let all = sort(batch(), &[at(0, 5), at(1, 8)]);
-        assert_eq!((all.committed.offsets.len(), all.again.len()), (2, 0));
-        let none = sort(batch(), &[at(0, 3), at(1, -1)]);
-        assert_eq!((none.committed.outputs.len(), offsets(&none.again)), (0, vec![3, 4, 7]));
-    }
-
-    /// Somebody else has gone on there: what is ours of it is answered as of an earlier assignment.
-    #[test]
-    fn a_commit_beyond_the_transaction_is_not_its_own() {
-        let ended = sort(batch(), &[at(0, 5), at(1, 9)]);
-        assert_eq!(ended.committed.offsets, [at(0, 5)]);
-        assert_eq!(offsets(&ended.committed.outputs), [3, 4]);
-        assert_eq!(offsets(&ended.again), [7]);
     }
 }

@@ -100,6 +100,23 @@ fn a_client_with_brokers_and_nothing_to_wait_for_is_fine() {
 }
 
 #[test]
+fn a_producer_without_a_broker_lacks_one_only_while_it_has_something_to_send() {
+    let mut client = Client::producer();
+    client.brokers = Some(0);
+    client.reachable = false;
+    assert_eq!(client.after(60), None);
+    assert!(client.watchdog.is_alone() && !client.watchdog.lacks_broker());
+    client.seen.owed = 1;
+    client.after(5);
+    assert!(client.watchdog.lacks_broker());
+    let mut client = Client::consumer();
+    client.brokers = Some(0);
+    client.reachable = false;
+    client.after(5);
+    assert!(client.watchdog.lacks_broker(), "a consumer always needs one");
+}
+
+#[test]
 fn a_consumer_without_a_broker_is_replaced_while_the_cluster_can_be_reached() {
     let mut client = Client::consumer();
     client.brokers = Some(0);

@@ -93,7 +93,9 @@ impl Board {
         const NAME: &str = "producer";
         match (self.producer_reached.held(), self.producer_alone.held()) {
             (None, _) => Check::new(NAME, false, "has not reached the brokers yet"),
-            (Some(_), Some(alone)) => Check::new(NAME, false, format!("no broker for {alone:.0?}")),
+            (Some(_), Some(alone)) => {
+                Check::new(NAME, false, format!("no broker has answered it for {alone:.0?}"))
+            }
             (Some(_), None) => Check::new(NAME, true, "has reached the brokers"),
         }
     }
@@ -133,16 +135,7 @@ mod tests {
     }
 
     fn model() -> ModelShown {
-        let word = |text: &str| text.to_owned();
-        ModelShown {
-            id: word("tiny"),
-            revision: word("1"),
-            label: None,
-            precision: word("f32"),
-            backend: word("flex"),
-            device: word("CPU"),
-            replicas: 1,
-        }
+        ModelShown { id: "tiny".to_owned(), ..ModelShown::default() }
     }
 
     fn ready(board: &Board) -> bool {

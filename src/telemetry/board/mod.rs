@@ -72,8 +72,8 @@ pub enum Phase {
     Stopping,
 }
 
-/// The model, once it is warm.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The model that a worker runs, and how long it took to get there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ModelShown {
     /// Its name.
     pub id: String,
@@ -87,8 +87,16 @@ pub struct ModelShown {
     pub backend: String,
     /// The device, and the kernels on it.
     pub device: String,
+    /// The kernels alone; `none` where the backend has none.
+    pub kernels: String,
     /// Threads that score.
     pub replicas: usize,
+    /// From the files to a model.
+    #[serde(skip)]
+    pub load: Duration,
+    /// Until every replica had scored a batch.
+    #[serde(skip)]
+    pub warm_up: Duration,
 }
 
 // === impl Board ===
@@ -110,6 +118,11 @@ impl Board {
     pub fn model_is_warm(&self, model: ModelShown, engine: Arc<Pulse>) {
         // Once for each process; another one would be a worker of its own.
         let _first = (self.model.set(model), self.engine.set(engine));
+    }
+
+    /// The model, once it is warm.
+    pub fn model(&self) -> Option<&ModelShown> {
+        self.model.get()
     }
 
     /// The worker stands at `phase` from here on.

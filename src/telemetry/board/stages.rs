@@ -19,7 +19,7 @@ pub enum Stage {
     Score,
     /// Rank, context and encoding.
     Assemble,
-    /// Until the brokers acknowledge it, tries in vain included.
+    /// Until the brokers acknowledge it: waiting for the answers that go before it, and tries in vain, included.
     Publish,
 }
 

@@ -167,8 +167,14 @@ fn a_commit_past_a_record_that_ends_later_is_noticed() {
 fn a_commit_that_goes_back_is_noticed() {
     let mut ledger = ledger();
     let sample = |committed| Sample { committed: vec![None, Some(committed)], limits: vec![18, 2] };
-    ledger.samples = [4, 6, 5, 6, 10].map(sample).to_vec();
-    assert_eq!(found(&ledger, ONCE), [(Broken::CommitWentBack, 1)]);
+    let samples = |back: usize| {
+        let committed = [vec![4, 6], vec![5; back], vec![6, 5, 6, 10]].concat();
+        committed.into_iter().map(sample).collect()
+    };
+    ledger.samples = samples(BACK_MAX);
+    assert_eq!(found(&ledger, ONCE), [], "a coordinator that has just taken over");
+    ledger.samples = samples(BACK_MAX + 2);
+    assert_eq!(found(&ledger, ONCE), [(Broken::CommitWentBack, 2)]);
 }
 
 #[test]

@@ -13,7 +13,9 @@ use crate::pool::{Found, Pool};
 /// Lists of a step and a source: of questions that somebody asked, and of queries made from a passage's words. Glosses are
 /// short, so that there is time for more of them.
 const LISTS: [(Source, usize, usize); 3] =
-    [(Source::Squad, 2, 2), (Source::Medquad, 1, 1), (Source::Wordnet, 3, 2)];
+    [(Source::Squad, 2, 2), (Source::Medquad, 1, 1), (Source::Wordnet, 2, 1)];
+/// Lists of a step for real queries of which no passage is known to answer them, where there are such queries.
+const QUERIES: usize = 3;
 /// Generated cases of a step.
 const CASES: usize = 8;
 /// How much a generated case counts beside the others, which say more about the passages that retrieval finds.
@@ -38,6 +40,8 @@ pub(super) struct Mix {
     /// Where the passages of each source stand.
     pub(super) places: Vec<(Source, Range<usize>)>,
     pub(super) questions: Vec<Question>,
+    /// Real queries.
+    pub(super) queries: Vec<String>,
     /// A cross-encoder that teaches, too.
     pub(super) second: Option<Ranker>,
     pub(super) seed: u64,
@@ -58,6 +62,12 @@ impl fit::Source for Mix {
             }
             for _ in 0..*made {
                 lists.push(self.made(places.clone(), &mut rng)?);
+            }
+        }
+        if !self.queries.is_empty() {
+            for _ in 0..QUERIES {
+                let query = self.queries[rng.usize(0..self.queries.len())].clone();
+                lists.push(self.ranked(query, None, &mut rng)?);
             }
         }
         for _ in 0..CASES {
@@ -102,7 +112,7 @@ impl Mix {
         Ok(list)
     }
 
-    /// A query made from a passage's own words. The teacher alone says what answers it.
+    /// A query made from a passage's own words.
     fn made(&self, places: Range<usize>, rng: &mut Rng) -> anyhow::Result<List> {
         let (place, query) = loop {
             let place = rng.usize(places.clone());
@@ -110,9 +120,14 @@ impl Mix {
                 break (place as u32, query);
             }
         };
-        let also: Vec<u32> = std::iter::once(place).chain(self.strangers(rng)).collect();
+        self.ranked(query, Some(place), rng)
+    }
+
+    /// The teacher alone says what answers the query: perhaps the passage that it was made from.
+    fn ranked(&self, query: String, from: Option<u32>, rng: &mut Rng) -> anyhow::Result<List> {
+        let also: Vec<u32> = from.into_iter().chain(self.strangers(rng)).collect();
         let found = self.pool.search(&query, &also)?;
-        let chosen = self.chosen(&found, Some(place), &also, rng);
+        let chosen = self.chosen(&found, from, &also, rng);
         self.taught(query, &chosen)
     }
 

@@ -18,7 +18,7 @@ use crate::contrast;
 use crate::fit::{self, Judge, Loss, Outcome, Plan};
 use crate::list::List;
 use crate::measure::Ranker;
-use crate::pool::{Pool, Texts};
+use crate::pool::{Blend, Pool, Texts};
 use corpus::{Corpus, Question, Source};
 use mix::Mix;
 use queries::Words;
@@ -32,9 +32,21 @@ pub(crate) struct Recipe {
     /// Folder with WordNet's data.noun, data.verb, data.adj and data.adv, to learn words that are in no other text
     #[arg(long, value_name = "DIR")]
     glosses: Option<PathBuf>,
-    /// Directory of all-MiniLM-L6-v2, or another bi-encoder with mean pooling
+    /// A real query a line, to rank passages for; what stands behind a tab is not read
+    #[arg(long, value_name = "FILE")]
+    queries: Option<PathBuf>,
+    /// Directory of all-MiniLM-L6-v2, or another encoder to begin with
     #[arg(long, value_name = "DIR")]
     encoder: PathBuf,
+    /// Bi-encoder that teaches together with BM25; the encoder unless told otherwise
+    #[arg(long, value_name = "DIR")]
+    bi_encoder: Option<PathBuf>,
+    /// What makes a logit of the bi-encoder's cosine
+    #[arg(long, default_value_t = 20.0)]
+    cosine_scale: f32,
+    /// How much BM25's standardised score counts beside it
+    #[arg(long, default_value_t = 0.8)]
+    words_share: f32,
     /// Folder for what is made on the way; a run that was cut off goes on from there
     #[arg(long, value_name = "DIR")]
     work: PathBuf,
@@ -44,7 +56,7 @@ pub(crate) struct Recipe {
     /// Model to go on from, rather than from the encoder
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
-    /// A cross-encoder that teaches, too, as much as the encoder with BM25
+    /// A cross-encoder that teaches, too, as much as the bi-encoder with BM25
     #[arg(long, value_name = "DIR")]
     teacher: Option<PathBuf>,
     /// Layers of the encoder that are kept, such as 0,1,2,4; all by default
@@ -94,10 +106,18 @@ impl Recipe {
         let mut corpus =
             Corpus::read(&self.data, !self.without_medquad, self.glosses.as_deref(), &mut rng)?;
         let held_out = held_out(&mut corpus.questions);
-        let texts = Texts::load(&self.encoder, &first)?;
+        let texts = match &self.bi_encoder {
+            Some(encoder) => Texts::of(encoder)?,
+            None => Texts::load(&self.encoder, &first)?,
+        };
+        let queries = match &self.queries {
+            Some(file) => queries::read(file)?,
+            None => Vec::new(),
+        };
         let passages = std::mem::take(&mut corpus.passages);
         let words = Words::count(&passages);
-        let pool = Pool::new(passages, texts, &self.work, self.threads)?;
+        let blend = Blend { scale: self.cosine_scale, words: self.words_share };
+        let pool = Pool::new(passages, texts, blend, &self.work, self.threads)?;
         let judge = Held {
             lists: held_out.iter().map(|question| judged(question, &pool)).collect(),
             cases: cases(self.seed),
@@ -113,6 +133,7 @@ impl Recipe {
             words,
             places: corpus.places,
             questions: corpus.questions,
+            queries,
             second,
             seed: self.seed,
         };

@@ -1,7 +1,10 @@
 //! Queries in the styles in which people search, made from questions and from a passage's own words.
 
 use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
 
+use anyhow::{Context as _, bail};
 use fastrand::Rng;
 
 /// Words that say little by themselves.
@@ -65,6 +68,18 @@ const PATTERNS: &[&str] = &[
     "information on {}",
     "i want to know about {}",
 ];
+
+/// Reads a file with a query a line; a tab, and what stands behind it, is no part of one.
+pub(crate) fn read(file: &Path) -> anyhow::Result<Vec<String>> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let query = |line: &str| line.split('\t').next().unwrap_or_default().trim().to_owned();
+    let queries: Vec<String> = text.lines().map(query).filter(|query| !query.is_empty()).collect();
+    if queries.is_empty() {
+        bail!("{} holds no query; it has one a line", file.display());
+    }
+    Ok(queries)
+}
 
 /// How often words stand in passages.
 pub(crate) struct Words {
@@ -216,6 +231,15 @@ mod tests {
     fn stop_words_are_sorted_so_that_they_are_found() {
         let words = Words::count(&[]);
         assert!(words.stop.is_sorted() && words.is_stop("The") && !words.is_stop("Broncos"));
+    }
+
+    #[test]
+    fn queries_are_read_a_line_each_without_what_stands_behind_a_tab() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "who sings it\t['a singer']\n\n where is it \n").unwrap();
+        assert_eq!(read(file.path()).unwrap(), ["who sings it", "where is it"]);
+        fs::write(file.path(), "\t['a singer']\n").unwrap();
+        assert!(read(file.path()).unwrap_err().to_string().contains("holds no query"));
     }
 
     #[test]
