@@ -11,6 +11,8 @@ mod forged;
 mod hasty;
 #[path = "support/kafka.rs"]
 mod kafka;
+#[path = "contract/lag.rs"]
+mod lag;
 #[path = "contract/leaving.rs"]
 mod leaving;
 #[path = "contract/local.rs"]
@@ -63,6 +65,7 @@ async fn a_real_kafka_keeps_the_contract() {
     completed::in_the_words_of_others_is_ignored(&harness).await;
     completed::is_bounded(&harness).await;
     members::come_back_to_their_partitions(&harness).await;
+    lag::grows_while_nothing_is_fetched(&harness).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

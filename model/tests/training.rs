@@ -246,6 +246,24 @@ fn a_cross_encoder_starts_from_int8_weights_as_the_floats_that_they_stand_for() 
 }
 
 #[test]
+fn an_embedder_pools_as_its_modules_say_and_takes_the_mean_where_they_do_not() {
+    let device = Device::open(Backend::Flex).unwrap();
+    let vectors = |dir: &Path| Embedder::load(dir, &device).unwrap().embed(&batch()).unwrap();
+    let pooled = |mode: &str| {
+        let copy =
+            Copy::of("tiny-modernbert-modules").edit_json("1_Pooling/config.json", |config| {
+                config["pooling_mode"] = mode.into();
+            });
+        vectors(&copy.dir)
+    };
+    let (first, mean) = (pooled("cls"), pooled("mean"));
+    assert_ne!(first, mean);
+    let copy = Copy::of("tiny-modernbert-modules");
+    std::fs::remove_file(copy.dir.join("modules.json")).unwrap();
+    assert_eq!(vectors(&copy.dir), mean);
+}
+
+#[test]
 fn an_embedders_vectors_have_length_1_and_do_not_depend_on_their_company() {
     let device = Device::open(Backend::Flex).unwrap();
     let embedder = Embedder::load(&fixture("tiny-bert"), &device).unwrap();

@@ -63,7 +63,8 @@ impl Ends {
         let partitions: Vec<Partition> = self
             .known
             .iter()
-            .filter_map(|(partition, known)| still(known).then(|| partition.clone()))
+            .filter(|(_, known)| still(known))
+            .map(|(partition, _)| partition.clone())
             .collect();
         if partitions.is_empty() {
             return;

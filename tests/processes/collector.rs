@@ -37,12 +37,18 @@ impl Collector {
             return None;
         }
         // Another process may have taken a port between the look for it and the use of it.
-        let started = (0..STARTS_MAX).find_map(|_| Self::started(&program));
-        Some(started.expect("a collector that starts; its log is above"))
+        let mut log = String::new();
+        for _ in 0..STARTS_MAX {
+            match Self::started(&program) {
+                Ok(collector) => return Some(collector),
+                Err(its) => log = its,
+            }
+        }
+        panic!("no collector starts:\n{log}");
     }
 
-    /// `None` where it ended at once.
-    fn started(program: &Path) -> Option<Self> {
+    /// Where it ended at once, what it said.
+    fn started(program: &Path) -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
         let ports = free_ports();
         let config = folder.path().join("config.yaml");
@@ -64,10 +70,7 @@ impl Collector {
         });
         // It may also be somebody else who listens.
         has_ended |= collector.child.try_wait().unwrap().is_some();
-        if has_ended {
-            eprintln!("{}", collector.log());
-        }
-        (!has_ended).then_some(collector)
+        if has_ended { Err(collector.log()) } else { Ok(collector) }
     }
 
     /// Waits until it has heard something of this kind.

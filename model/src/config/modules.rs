@@ -130,7 +130,7 @@ fn unknown(dir: &Path, module: &Module, supported: &str) -> ConfigError {
 /// How a bi-encoder makes one state of those of its tokens; by their mean where it does not say.
 #[cfg(feature = "train")]
 pub(crate) fn embedding_pooling(dir: &Path, hidden: usize) -> Result<Pooling, ConfigError> {
-    if !dir.join(files::MODULES).exists() {
+    if files::read_optional(dir, files::MODULES)?.is_none() {
         return Ok(Pooling::Mean);
     }
     let module = list(dir)?.into_iter().find(|module| module.class == "Pooling");
