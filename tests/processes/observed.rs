@@ -44,17 +44,23 @@ fn a_scraper_reads_what_was_done_and_a_probe_that_the_worker_is_ready() {
         let mut response = ureq::get(format!("{admin}{path}")).call().unwrap();
         response.body_mut().read_to_string().unwrap()
     };
-    assert_eq!(get("/readyz").matches("[+]").count(), 4);
-    // Partitions are told once a second.
+    // Clients and partitions are told of once a second.
+    let again = || std::thread::park_timeout(Duration::from_millis(100));
+    let mut probes = (0..100).map(|_| {
+        again();
+        ureq::get(format!("{admin}/readyz")).call()
+    });
+    let mut ready = probes.find_map(Result::ok).expect("a worker that is ready once it works");
+    assert_eq!(ready.body_mut().read_to_string().unwrap().matches("[+]").count(), 4);
     let settled = |text: &str| {
         let lags = series(text, "crossrank_consumer_lag", "");
         lags.len() == 3 && lags.iter().all(|lag| *lag == 0.0)
     };
-    let scrapes = std::iter::from_fn(|| {
-        std::thread::park_timeout(Duration::from_millis(100));
-        Some(get("/metrics"))
+    let mut scrapes = (0..100).map(|_| {
+        again();
+        get("/metrics")
     });
-    let text = scrapes.take(100).find(|text| settled(text)).expect("no lag, once all is committed");
+    let text = scrapes.find(|text| settled(text)).expect("no lag, once all is committed");
 
     let records = SETS as f64 + 1.0;
     assert_eq!(sum(&text, "messaging_client_consumed_messages_total", &stage.group), records);
