@@ -14,6 +14,8 @@ use crate::worker::Worker;
 
 const SETS: usize = 500;
 const NONE: [usize; 0] = [];
+/// The only one.
+const BROKER: usize = 1;
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PRODUCER: &str = "b7ad6b7169203331";
 
@@ -82,6 +84,38 @@ fn a_scraper_reads_what_was_done_and_a_probe_that_the_worker_is_ready() {
     let foretold = metrics().iter().map(Metric::prometheus_name);
     let silent: Vec<String> = foretold.filter(|name| !told.contains(name.as_str())).collect();
     assert!(silent.is_empty(), "{silent:?}");
+    assert_eq!(worker.terminate().code, Some(0));
+}
+
+#[test]
+fn probes_and_page_say_that_the_broker_is_away_for_as_long_as_it_is() {
+    let Some(mut stage) = Stage::set("away", 2) else { return };
+    let worker = Worker::start(&stage);
+    let admin = worker.admin();
+    let body_of = |path: &str, status: u16| {
+        let request = || {
+            let request = ureq::get(format!("{admin}{path}"));
+            request.config().http_status_as_error(false).build().call().unwrap()
+        };
+        let mut answers = (0..600).map(|_| {
+            std::thread::park_timeout(Duration::from_millis(100));
+            request()
+        });
+        let answer = answers.find(|answer| answer.status().as_u16() == status);
+        answer.expect("that status in a minute").body_mut().read_to_string().unwrap()
+    };
+    stage.produce(0..SETS);
+    stage.wait_for_answers(SETS);
+    body_of("/readyz", 200);
+    stage.kafka.kill(BROKER);
+    let ready = body_of("/readyz", 503);
+    assert!(ready.contains("[-] group: no broker for"), "{ready}");
+    assert!(!body_of("/livez", 200).contains("[-]"), "no restart brings a broker back");
+    assert!(body_of("/", 200).contains("no broker for"), "the page says otherwise");
+    stage.kafka.restart(BROKER);
+    body_of("/readyz", 200);
+    stage.produce(SETS..2 * SETS);
+    stage.wait_for_answers(2 * SETS);
     assert_eq!(worker.terminate().code, Some(0));
 }
 

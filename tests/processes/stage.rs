@@ -21,7 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// A broker with topics of their own for one test.
 pub(crate) struct Stage {
     // Ends with the test.
-    _kafka: Kafka,
+    pub(crate) kafka: Kafka,
     pub(crate) brokers: String,
     pub(crate) group: String,
     pub(crate) input: String,
@@ -66,17 +66,7 @@ impl Stage {
             ClientConfig::new().set("bootstrap.servers", &brokers).set("linger.ms", "5").create();
         let producer = producer.unwrap();
         let group = unique;
-        Some(Self {
-            _kafka: kafka,
-            brokers,
-            group,
-            input,
-            output,
-            dead,
-            partitions,
-            observer,
-            producer,
-        })
+        Some(Self { kafka, brokers, group, input, output, dead, partitions, observer, producer })
     }
 
     /// Sends sets with these ids, keyed, and waits until they are acknowledged.
